@@ -1,0 +1,125 @@
+//! Every error that a client may see, and its one code on the wire; and the errors that end the program.
+//! What status or close code an error becomes is each door's own matter.
+
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::protocol::{Fault, Position, RoomId};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a command or a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("expected one JSON object in a text frame")]
+    Malformed,
+    #[error("unknown type {0:?}; docs/protocol.md lists the commands")]
+    UnknownType(String),
+    /// A field that is missing or out of bounds; the text names it and says what was expected.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("no room {0:?} that you may read")]
+    NoRoom(String),
+    #[error("no user of that id")]
+    NoUser,
+    #[error("there is nothing at this path")]
+    NoPath,
+    #[error("a room of that name exists already: {0}")]
+    Exists(RoomId),
+    #[error("{0}")]
+    NotAllowed(&'static str),
+    #[error("expected at most {limit} bytes of text, found {found}")]
+    TooLong { limit: usize, found: usize },
+    #[error("too many at once; try again in {retry_after_ms} ms")]
+    RateLimited { retry_after_ms: u64 },
+    #[error("the cursor does not fit this room's log; start from a fresh page")]
+    Reset(Position),
+    #[error("not stored: {0}")]
+    Unavailable(&'static str),
+    #[error("it may or may not be stored; send the same txn_id again to find out")]
+    UnknownOutcome,
+    #[error("the name {0:?} is in use; choose another")]
+    NameTaken(String),
+    #[error("there is no session; make one with POST /api/session")]
+    NoSession,
+    /// A fault of ours. The log of the server says more; the client is told no details.
+    #[error("the server failed at this; its log says why")]
+    Internal,
+}
+
+impl Error {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownType(_) => "unknown_type",
+            Self::Invalid(_) => "invalid",
+            Self::NoRoom(_) => "no_room",
+            Self::NoUser => "no_user",
+            Self::NoPath => "not_found",
+            Self::Exists(_) => "exists",
+            Self::NotAllowed(_) => "not_allowed",
+            Self::TooLong { .. } => "too_long",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Reset(_) => "reset",
+            Self::Unavailable(_) => "unavailable",
+            Self::UnknownOutcome => "unknown_outcome",
+            Self::NameTaken(_) => "name_taken",
+            Self::NoSession => "no_session",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed => Self::Malformed,
+            Fault::UnknownType(word) => Self::UnknownType(word),
+            Fault::Invalid(words) => Self::Invalid(words),
+        }
+    }
+}
+
+/// `{"code":"…","message":"…"}`, and what a client needs to go on.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", self.code())?;
+        map.serialize_entry("message", &self.to_string())?;
+        match self {
+            Self::Exists(room) => map.serialize_entry("room", room)?,
+            Self::RateLimited { retry_after_ms } => map.serialize_entry("retry_after_ms", retry_after_ms)?,
+            Self::Reset(position) => {
+                map.serialize_entry("epoch", &position.epoch)?;
+                map.serialize_entry("oldest", &position.oldest)?;
+                map.serialize_entry("head", &position.head)?;
+            }
+            _ => {}
+        }
+        map.end()
+    }
+}
+
+/// Why the server does not start, or ends: one line for its host, who is told what mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    #[error("cannot listen on {addr}: {source}; choose another address with --addr")]
+    Listen { addr: String, source: std::io::Error },
+    #[error("cannot use {} as the data directory: {source}; choose another with --data", dir.display())]
+    DataDir { dir: PathBuf, source: std::io::Error },
+    #[error("no home directory to keep the data in; name a directory with --data")]
+    NoDataDir,
+    #[error("{} is in use by another chinwag; stop it, or choose another directory with --data", dir.display())]
+    Locked { dir: PathBuf },
+    #[error("{} was written by a newer chinwag (schema {found}, this one knows {known}); update this one", path.display())]
+    NewerSchema { path: PathBuf, found: i64, known: i64 },
+    #[error("{} is not a chinwag database; choose another directory with --data", path.display())]
+    ForeignDatabase { path: PathBuf },
+    #[error("cannot open the database {}: {reason}", path.display())]
+    Database { path: PathBuf, reason: String },
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+    #[error("cannot prepare the lobby: {0}")]
+    Lobby(Error),
+}

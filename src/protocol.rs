@@ -1,0 +1,19 @@
+//! Every word on the wire: ids, events, commands, replies, pushes, close codes. docs/protocol.md is its prose.
+//! No I/O, and no knowledge of rooms that live, of stores or of sockets: only shapes and their JSON.
+
+mod command;
+mod event;
+mod id;
+mod push;
+
+pub use command::{
+    Command, Create, Fault, History, Post, Present, Read, Ref, Start, Subscribe, TXN_ID_BYTES, Typing, Unsubscribe,
+    check_txn_id,
+};
+pub use event::{Author, Content, Event, Kind, MemberChange};
+pub use id::{Cursor, Epoch, Position, RoomId, Seq, UserId};
+pub use push::{CloseCode, Hello, Limits, Me, Presence, Push, RoomState, history_json, reply_error, reply_ok};
+
+/// The version that `hello` names. A client passes over fields and kinds that it does not know, so only a change
+/// that breaks clients raises it.
+pub const VERSION: u32 = 1;
