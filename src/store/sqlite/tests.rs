@@ -1,0 +1,182 @@
+//! What goes wrong inside the store, brought about from inside. All else that it must do is in tests/it/contract.rs.
+
+use std::sync::mpsc;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::error::Result;
+use crate::protocol::{Author, Content, Event, Kind};
+use crate::store::{Committed, Completion, Effect};
+
+#[test]
+fn a_full_disk_refuses_and_harms_nothing() {
+    let house = House::new();
+    let full = house.changes(|db| {
+        let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        Ok(db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?)
+    });
+    assert_eq!(full, Ok(()));
+    let mut stored = 0;
+    let refusal = loop {
+        match house.appends() {
+            Ok(seq) => stored = seq,
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refusal, Error::Unavailable("the disk is full"));
+    assert_eq!(house.position().head, stored);
+
+    house.changes(|db| Ok(db.pragma_update_and_check(None, "max_page_count", i64::MAX, |_| Ok(()))?)).unwrap();
+    assert_eq!(house.appends(), Ok(stored + 1), "no seq was lost");
+}
+
+#[test]
+fn a_fault_leaves_nothing_of_its_batch() {
+    let house = House::new();
+    let faulty = house.changes(|db| {
+        directory::create_room(db, &garden(), None)?;
+        Ok(db.execute_batch("INSERT INTO nowhere VALUES (1)")?)
+    });
+    assert_eq!(faulty, Err(Error::Unavailable("the database failed")));
+    assert_eq!(wait(house.store.room(&garden().id)), Ok(None));
+    assert_eq!(house.appends(), Ok(1));
+}
+
+#[test]
+fn a_panic_leaves_nothing_of_its_batch() {
+    let house = House::new();
+    let panicking = house.changes(|db| -> Result<(), Fault> {
+        directory::create_room(db, &garden(), None)?;
+        panic!("as the test wants it")
+    });
+    assert_eq!(panicking, Err(Error::UnknownOutcome));
+    assert_eq!(wait(house.store.room(&garden().id)), Ok(None));
+    assert_eq!(house.appends(), Ok(1));
+}
+
+#[test]
+fn of_a_commit_that_fails_nobody_knows_the_outcome() {
+    let house = House::new();
+    house.appends().unwrap();
+    let uncommittable = "
+        CREATE TABLE parents (id INTEGER PRIMARY KEY);
+        CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+        INSERT INTO children VALUES (1)";
+    let unknown = house.changes(move |db| Ok(db.execute_batch(uncommittable)?));
+    assert_eq!(unknown, Err(Error::UnknownOutcome));
+    assert_eq!(house.appends(), Ok(2));
+}
+
+#[test]
+fn a_panicking_query_harms_no_other() {
+    let house = House::new();
+    for _ in 0..=READERS {
+        let panicking = house.store.reads.ask(|_| -> Result<(), Fault> { panic!("as the test wants it") });
+        assert!(matches!(wait(panicking), Err(Error::Unavailable(_))));
+    }
+    assert_eq!(house.position().head, 0);
+}
+
+#[test]
+fn the_log_goes_on_while_the_wal_is_started_anew() {
+    let house = House::new();
+    for seq in 1..50 {
+        assert_eq!(house.appends(), Ok(seq));
+        house.store.queue.restart_wal();
+    }
+}
+
+#[test]
+fn the_last_owner_may_be_a_callback_of_the_store() {
+    let House { store, dir: _dir, ended } = House::new();
+    let (left, alone) = mpsc::channel();
+    let last = Arc::clone(&store);
+    let done = Completion::new(move |_| {
+        alone.recv().unwrap();
+        drop(last);
+    });
+    store.append(Append { room: lobby(), event: event(), effect: Effect::None, done });
+    drop(store);
+    left.send(()).unwrap();
+    ended.recv().unwrap();
+}
+
+struct House {
+    store: Arc<Sqlite>,
+    dir: TempDir,
+    /// Told when the writer has let go of its watcher.
+    ended: mpsc::Receiver<()>,
+}
+
+impl House {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let (end, ended) = mpsc::channel();
+        let options = Options { dir: dir.path().to_owned(), durability: Durability::Full };
+        let store = Arc::new(Sqlite::open(&options, Arc::new(Ear(end))).unwrap());
+        wait(store.create_room(RoomInfo { id: lobby(), name: "Lobby".into() }, None)).unwrap();
+        Self { store, dir, ended }
+    }
+
+    fn changes<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        wait(self.store.queue.change(0, change))
+    }
+
+    fn appends(&self) -> Result<Seq> {
+        let (told, outcome) = mpsc::channel();
+        let done = Completion::new(move |outcome| told.send(outcome).unwrap());
+        self.store.append(Append { room: lobby(), event: event(), effect: Effect::None, done });
+        outcome.recv().unwrap()
+    }
+
+    fn position(&self) -> Position {
+        wait(self.store.position(&lobby())).unwrap().unwrap()
+    }
+}
+
+struct Ear(mpsc::Sender<()>);
+
+impl Watcher for Ear {
+    fn committed(&self, batch: Committed) {
+        for receipt in batch.receipts {
+            receipt.done.tell(receipt.outcome);
+        }
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
+}
+
+fn lobby() -> RoomId {
+    RoomId::lobby()
+}
+
+fn garden() -> RoomInfo {
+    RoomInfo { id: "garden".into(), name: "Garden".into() }
+}
+
+fn event() -> Event {
+    Event {
+        seq: 0,
+        id: Uuid::now_v7(),
+        kind: Kind::Message,
+        at: Timestamp::now(),
+        author: Author { id: UserId::random(), name: "ann".into() },
+        txn_id: None,
+        target: None,
+        content: Some(Content::message(&"hello ".repeat(200), None, &[], 1)),
+    }
+}
