@@ -1,0 +1,378 @@
+//! One connection's sending half: what it has still to be sent, and a cursor for each room that it is subscribed to.
+//! It never queues events. It lives on one worker's thread and knows no socket but through `Wire`.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use serde::Serialize;
+
+use super::hub::ConnectionId;
+use super::room::{Ahead, Room};
+use super::tail::{Segment, View};
+use super::user::User;
+use super::worker::LocalRoom;
+use crate::error::Error;
+use crate::frame;
+use crate::protocol::{CloseCode, Cursor, Epoch, Position, Push, Ref, RoomId, Seq, reply_error, reply_ok};
+
+/// Signals are left out where so much waits already, and commands are not read.
+pub const OUTBOX_FULL: usize = 64 << 10;
+
+/// Who goes on after so many commands in a row were refused for coming too fast is shown the door.
+const REFUSALS: u32 = 200;
+
+/// Where bytes leave us.
+pub trait Wire {
+    /// Takes as many of these bytes as it can now; `WouldBlock` where that is none.
+    fn write(&self, frames: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+pub struct Connection {
+    pub id: ConnectionId,
+    pub user: Arc<User>,
+    wire: Rc<dyn Wire>,
+    /// Replies, signals, and the rest of an event's frame that was sent in part: whatever goes before the next event.
+    outbox: RefCell<Vec<u8>>,
+    readers: RefCell<Vec<Rc<Reader>>>,
+    /// Wakes the connection's own task, which waits for the socket and for the store.
+    task: RefCell<Option<Waker>>,
+    /// Posts whose outcome is not known yet. Other commands wait for them, so that all are carried out in order.
+    pub posts_under_way: Cell<u32>,
+    waits_for_posts: Cell<bool>,
+    /// Commands refused in a row for coming too fast.
+    refusals: Cell<u32>,
+    closing: Cell<Option<CloseCode>>,
+}
+
+/// A connection's subscription: its cursor into one room.
+pub struct Reader {
+    pub connection: Rc<Connection>,
+    pub local: Rc<LocalRoom>,
+    epoch: Epoch,
+    seq: Cell<Seq>,
+    /// The worker's rounds pass it over: its own task brings it to the head.
+    behind: Cell<bool>,
+    /// It is owed the room's presence as a whole, once it is live.
+    owed_presence: Cell<bool>,
+    /// A page read from the store, while it catches up.
+    page: RefCell<Option<View>>,
+}
+
+/// How far `Connection::pump` came.
+pub enum Pumped {
+    /// Everything is sent.
+    Idle,
+    /// The wire takes no more for now.
+    Blocked,
+    /// Everything is sent but what this reader must first read from the store.
+    Reads(Rc<Reader>),
+    /// The wire is broken.
+    Broken,
+}
+
+/// The wire takes no more for now, or never will.
+enum Stopped {
+    Blocked,
+    Broken,
+}
+
+impl Connection {
+    pub fn new(id: ConnectionId, user: Arc<User>, wire: Rc<dyn Wire>) -> Self {
+        Self {
+            id,
+            user,
+            wire,
+            outbox: RefCell::default(),
+            readers: RefCell::default(),
+            task: RefCell::default(),
+            posts_under_way: Cell::new(0),
+            waits_for_posts: Cell::new(false),
+            refusals: Cell::new(0),
+            closing: Cell::new(None),
+        }
+    }
+
+    /// Queues a reply or a push of the connection's own; `pump` or `flush` sends it.
+    pub fn say(&self, json: &str) {
+        frame::write_text(json, &mut self.outbox.borrow_mut());
+    }
+
+    /// Queues the reply that a command was carried out; without a ref there is none.
+    pub fn reply(&self, reference: Option<&Ref>, ok: &impl Serialize) {
+        self.refusals.set(0);
+        if reference.is_some() {
+            self.say(&reply_ok(reference, ok));
+        }
+    }
+
+    /// Queues the reply that a command was refused, also without a ref where the command could not even be read.
+    pub fn refuse(&self, reference: Option<&Ref>, error: &Error) {
+        tracing::debug!(connection = self.id, code = error.code(), %error, "refused");
+        if matches!(error, Error::RateLimited { .. }) {
+            self.refusals.set(self.refusals.get() + 1);
+            if self.refusals.get() > REFUSALS {
+                self.close(CloseCode::TooMany);
+            }
+        }
+        if reference.is_some() || *error == Error::Malformed {
+            self.say(&reply_error(reference, error));
+        }
+    }
+
+    /// Queues control frames.
+    pub fn say_frames(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.outbox.borrow_mut());
+    }
+
+    /// Queues a signal, unless too much waits already: a signal is delivered at most once.
+    pub fn signal(&self, json: &str) {
+        if self.outbox.borrow().len() < OUTBOX_FULL {
+            self.say(json);
+        }
+    }
+
+    pub fn outbox_len(&self) -> usize {
+        self.outbox.borrow().len()
+    }
+
+    /// Asks the connection's task to close it; the first reason stays.
+    pub fn close(&self, code: CloseCode) {
+        if self.closing.get().is_none() {
+            self.closing.set(Some(code));
+            self.nudge();
+        }
+    }
+
+    pub fn closing(&self) -> Option<CloseCode> {
+        self.closing.get()
+    }
+
+    /// Whoever polls the connection is woken by `nudge`.
+    pub fn attend(&self, cx: &Context<'_>) {
+        let mut task = self.task.borrow_mut();
+        match &mut *task {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *task = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Whether the connection's task waits for posts to be settled.
+    pub fn wait_for_posts(&self, waits: bool) {
+        self.waits_for_posts.set(waits);
+    }
+
+    pub fn nudge_if_waiting(&self) {
+        if self.waits_for_posts.get() {
+            self.nudge();
+        }
+    }
+
+    pub fn nudge(&self) {
+        if let Some(waker) = &*self.task.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub fn reader(&self, room: &str) -> Option<Rc<Reader>> {
+        self.readers.borrow().iter().find(|reader| reader.local.room.id.as_str() == room).cloned()
+    }
+
+    pub fn is_subscribed(&self, room: &RoomId) -> bool {
+        self.readers.borrow().iter().any(|reader| reader.local.room.id == *room)
+    }
+
+    pub fn add_reader(&self, reader: Rc<Reader>) {
+        let mut readers = self.readers.borrow_mut();
+        // Most connections are in one room, for which Vec would take room for four.
+        readers.reserve_exact(1);
+        readers.push(reader);
+    }
+
+    pub fn remove_reader(&self, room: &RoomId) {
+        self.readers.borrow_mut().retain(|reader| reader.local.room.id != *room);
+    }
+
+    pub fn rooms(&self) -> Vec<RoomId> {
+        self.readers.borrow().iter().map(|reader| reader.local.room.id.clone()).collect()
+    }
+
+    /// Sends what waits in the outbox; if the wire does not take it all, the connection's task goes on.
+    pub fn flush(&self) {
+        if self.send_outbox().is_err() {
+            self.nudge();
+        }
+    }
+
+    /// Sends all that can be sent now: the outbox, then each reader that is behind until it is live.
+    pub fn pump(&self, view: &mut View) -> Pumped {
+        let mut reads = None;
+        if let Err(stopped) = self.send_outbox() {
+            return stopped.into();
+        }
+        for at in 0.. {
+            let Some(reader) = self.readers.borrow().get(at).cloned() else { break };
+            match reader.catch_up(view) {
+                Ok(CaughtUp::Live | CaughtUp::Reset) => {}
+                Ok(CaughtUp::Reads) => reads = reads.or(Some(reader)),
+                Err(stopped) => return stopped.into(),
+            }
+        }
+        if let Err(stopped) = self.send_outbox() {
+            return stopped.into();
+        }
+        reads.map_or(Pumped::Idle, Pumped::Reads)
+    }
+
+    fn send_outbox(&self) -> Result<(), Stopped> {
+        let mut outbox = self.outbox.borrow_mut();
+        let mut sent = 0;
+        let outcome = loop {
+            if sent == outbox.len() {
+                // An idle connection keeps no buffer.
+                *outbox = Vec::new();
+                return Ok(());
+            }
+            match self.write(&[IoSlice::new(&outbox[sent..])]) {
+                Ok(taken) => sent += taken,
+                Err(stopped) => break Err(stopped),
+            }
+        };
+        outbox.drain(..sent);
+        outcome
+    }
+
+    fn write(&self, frames: &[IoSlice<'_>]) -> Result<usize, Stopped> {
+        loop {
+            match self.wire.write(frames) {
+                Ok(0) => return Err(Stopped::Broken),
+                Ok(taken) => return Ok(taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Stopped::Blocked),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Stopped::Broken),
+            }
+        }
+    }
+}
+
+/// What became of a reader that was behind.
+enum CaughtUp {
+    Live,
+    Reads,
+    Reset,
+}
+
+impl Reader {
+    /// A reader that has processed the cursor's event; it is behind until its connection is pumped.
+    pub fn new(connection: Rc<Connection>, local: Rc<LocalRoom>, cursor: Cursor) -> Self {
+        Self {
+            connection,
+            local,
+            epoch: cursor.epoch,
+            seq: Cell::new(cursor.seq),
+            behind: Cell::new(true),
+            owed_presence: Cell::new(true),
+            page: RefCell::default(),
+        }
+    }
+
+    pub fn room(&self) -> &Arc<Room> {
+        &self.local.room
+    }
+
+    pub fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch, seq: self.seq.get() }
+    }
+
+    pub fn is_live(&self) -> bool {
+        !self.behind.get()
+    }
+
+    /// Sends what `view` holds after the cursor, from the worker's round. A reader that cannot take it all falls
+    /// behind, which costs the round one failed write. Returns the number of events sent.
+    pub fn deliver(&self, view: &View) -> u64 {
+        let before = self.seq.get();
+        let blocked = self.connection.outbox_len() > 0;
+        if blocked || !view.continues(before) || self.send_from(view).is_err() {
+            self.fall_behind();
+        }
+        self.seq.get() - before
+    }
+
+    pub fn fall_behind(&self) {
+        self.behind.set(true);
+        self.connection.nudge();
+    }
+
+    /// It missed signals: once live again it is told the whole presence.
+    pub fn owe_presence(&self) {
+        self.owed_presence.set(true);
+    }
+
+    /// Takes a page that was read from the store after the cursor.
+    pub fn take_page(&self, segment: Segment) {
+        *self.page.borrow_mut() = Some(View::of(Arc::new(segment)));
+    }
+
+    /// Brings the reader to the head, from its page and the tail, as far as the wire and these go.
+    fn catch_up(&self, view: &mut View) -> Result<CaughtUp, Stopped> {
+        if self.is_live() {
+            return Ok(CaughtUp::Live);
+        }
+        loop {
+            if let Some(page) = &*self.page.borrow() {
+                self.send_from(page)?;
+            }
+            *self.page.borrow_mut() = None;
+            match self.room().view_after(self.cursor(), view) {
+                Ahead::Frames => self.send_from(view)?,
+                Ahead::FellOff => return Ok(CaughtUp::Reads),
+                Ahead::Reset(position) => {
+                    self.reset(position);
+                    return Ok(CaughtUp::Reset);
+                }
+                Ahead::Nothing => {
+                    self.behind.set(false);
+                    if self.owed_presence.replace(false) {
+                        self.connection.signal(&self.room().whole_presence());
+                    }
+                    return Ok(CaughtUp::Live);
+                }
+            }
+        }
+    }
+
+    /// The log has begun another life: says so and ends the subscription.
+    pub fn reset(&self, position: Position) {
+        let Position { epoch, oldest, head } = position;
+        let room = &self.room().id;
+        self.connection.say(&Push::Reset { room, epoch, oldest, head }.json());
+        self.local.unsubscribe(&self.connection);
+        self.connection.nudge();
+    }
+
+    /// Sends all that `view` holds after the cursor. Events are written straight from the shared frames, which asks
+    /// that the outbox be empty; a frame sent in part leaves its rest there.
+    fn send_from(&self, view: &View) -> Result<(), Stopped> {
+        while view.continues(self.seq.get()) {
+            self.connection.send_outbox()?;
+            let progress = view.write_after(self.seq.get(), |frames| self.connection.write(frames))?;
+            self.seq.set(progress.seq);
+            if !progress.rest.is_empty() {
+                self.connection.outbox.borrow_mut().extend_from_slice(progress.rest);
+            }
+        }
+        self.connection.send_outbox()
+    }
+}
+
+impl From<Stopped> for Pumped {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Blocked => Self::Blocked,
+            Stopped::Broken => Self::Broken,
+        }
+    }
+}

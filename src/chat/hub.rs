@@ -1,0 +1,351 @@
+//! The live rooms of this node. Hears what was committed, keeps the tails, and tells the workers, with one wake-up a
+//! worker and batch. It knows no connection: what a worker does with the news is worker.rs.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use super::room::Room;
+use super::user::User;
+use crate::error::Result;
+use crate::protocol::{Author, CloseCode, Kind, Ref, RoomId, Seq, UserId};
+use crate::store::{Announcement, Committed, RoomInfo, Watcher};
+
+/// How much the tails may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct TailLimits {
+    pub room_bytes: usize,
+    pub all_bytes: usize,
+}
+
+/// Names a connection within this process.
+pub type ConnectionId = u64;
+
+/// What a worker is told.
+pub enum News {
+    /// Something was committed to this room.
+    Deliver(Arc<Room>),
+    /// What became of a connection's post.
+    Settled {
+        connection: ConnectionId,
+        reference: Option<Ref>,
+        room: RoomId,
+        outcome: Result<Seq>,
+    },
+    /// A push for all live readers of a room.
+    Signal {
+        room: Arc<Room>,
+        json: Arc<str>,
+    },
+    /// A push for some connections.
+    Tell {
+        connections: Vec<ConnectionId>,
+        json: Arc<str>,
+    },
+    /// A push for every connection.
+    TellAll {
+        json: Arc<str>,
+    },
+    /// New messages in rooms that connections may have joined without being subscribed.
+    Stirred(Arc<HashSet<RoomId>>),
+    /// The read marker of these connections' user moved in this room.
+    MarkerMoved {
+        connections: Vec<ConnectionId>,
+        room: RoomId,
+    },
+    /// A connection's user joined a room, or left it.
+    Member {
+        connections: Vec<ConnectionId>,
+        room: RoomId,
+        joined: bool,
+    },
+    Close {
+        connections: Vec<ConnectionId>,
+        code: CloseCode,
+    },
+    Drain,
+}
+
+/// A worker's letter box.
+#[derive(Default)]
+pub struct Inbox {
+    news: Mutex<Vec<News>>,
+    unrung: AtomicBool,
+    bell: Notify,
+}
+
+impl Inbox {
+    /// Puts news into the box; the worker looks when the bell is rung.
+    pub fn put(&self, news: News) {
+        self.news.lock().push(news);
+        self.unrung.store(true, Ordering::Release);
+    }
+
+    /// Wakes the worker, if there is anything new.
+    pub fn ring(&self) {
+        if self.unrung.swap(false, Ordering::AcqRel) {
+            self.bell.notify_one();
+        }
+    }
+
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Takes all news in the order in which they came, leaving the emptied `into` in their place.
+    pub fn take(&self, into: &mut Vec<News>) {
+        into.clear();
+        std::mem::swap(&mut *self.news.lock(), into);
+    }
+}
+
+pub struct Hub {
+    rooms: RwLock<HashMap<RoomId, Weak<Room>>>,
+    inboxes: Box<[Arc<Inbox>]>,
+    limits: TailLimits,
+    all_tails: Arc<AtomicUsize>,
+    appends: AtomicU64,
+    due: Mutex<Due>,
+    due_changed: Notify,
+    stirred: Mutex<HashSet<RoomId>>,
+    moved: Mutex<HashMap<(RoomId, UserId), Arc<User>>>,
+}
+
+/// When each room next has signals to push.
+#[derive(Default)]
+struct Due {
+    order: BTreeSet<(Instant, RoomId)>,
+    of_room: HashMap<RoomId, Instant>,
+}
+
+/// How often joined rooms' unread counts are told at most.
+const STIRRED_EVERY: Duration = Duration::from_secs(1);
+
+impl Hub {
+    pub fn new(workers: usize, limits: TailLimits) -> Self {
+        Self {
+            rooms: RwLock::default(),
+            inboxes: (0..workers).map(|_| Arc::default()).collect(),
+            limits,
+            all_tails: Arc::default(),
+            appends: AtomicU64::new(0),
+            due: Mutex::default(),
+            due_changed: Notify::new(),
+            stirred: Mutex::default(),
+            moved: Mutex::default(),
+        }
+    }
+
+    pub fn inbox(&self, worker: usize) -> &Arc<Inbox> {
+        &self.inboxes[worker]
+    }
+
+    pub fn workers(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// The room, if it is live.
+    pub fn room(&self, id: &RoomId) -> Option<Arc<Room>> {
+        self.rooms.read().get(id).and_then(Weak::upgrade)
+    }
+
+    /// Makes the room live: from now on its announcements reach it. It lives as long as somebody holds it.
+    pub fn enliven(&self, info: RoomInfo) -> Arc<Room> {
+        let mut rooms = self.rooms.write();
+        if let Some(room) = rooms.get(&info.id).and_then(Weak::upgrade) {
+            return room;
+        }
+        if rooms.len() >= 64 && rooms.len().is_power_of_two() {
+            rooms.retain(|_, room| room.strong_count() > 0);
+        }
+        let id = info.id.clone();
+        let room = Arc::new(Room::new(info, self.workers(), self.limits.room_bytes, self.all_tails.clone()));
+        rooms.insert(id, Arc::downgrade(&room));
+        room
+    }
+
+    /// Puts news into one worker's box, or into all, and rings.
+    pub fn tell(&self, worker: usize, news: News) {
+        self.inboxes[worker].put(news);
+        self.inboxes[worker].ring();
+    }
+
+    pub fn tell_all(&self, news: impl Fn() -> News) {
+        (0..self.workers()).for_each(|worker| self.tell(worker, news()));
+    }
+
+    /// Lets the user's connections be told of their read marker in this room, within a second.
+    pub fn marker_moved(&self, room: &RoomId, user: &Arc<User>) {
+        self.moved.lock().insert((room.clone(), user.id), user.clone());
+    }
+
+    /// Lets a room's signals be pushed when they are due.
+    pub fn schedule(&self, room: &RoomId, due: Option<Instant>) {
+        let Some(due) = due else { return };
+        let mut schedule = self.due.lock();
+        match schedule.of_room.get(room).copied() {
+            Some(earlier) if earlier <= due => return,
+            Some(later) => {
+                schedule.order.remove(&(later, room.clone()));
+            }
+            None => {}
+        }
+        schedule.order.insert((due, room.clone()));
+        schedule.of_room.insert(room.clone(), due);
+        drop(schedule);
+        self.due_changed.notify_one();
+    }
+
+    /// Pushes signals as they fall due, for ever.
+    pub async fn push_signals(&self) {
+        let mut stirred = tokio::time::interval(STIRRED_EVERY);
+        stirred.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let next = self.due.lock().order.first().map(|(due, _)| *due);
+            let wait = async {
+                match next {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wait => self.push_due_signals(Instant::now()),
+                () = self.due_changed.notified() => {}
+                _ = stirred.tick() => self.tell_stirred(),
+            }
+        }
+    }
+
+    /// Shows a user's new name in the presence of every live room.
+    pub fn rename(&self, user: &Author) {
+        let rooms: Vec<_> = self.rooms.read().values().filter_map(Weak::upgrade).collect();
+        for room in rooms {
+            room.with_presence(|presence| presence.rename(user));
+        }
+    }
+
+    fn push_due_signals(&self, now: Instant) {
+        loop {
+            // Taken in a statement of its own: the lock must not be held below.
+            let due = self.due.lock().take_due(now);
+            let Some(id) = due else { return };
+            let Some(room) = self.room(&id) else { continue };
+            let (signals, due) = room.gather_signals(now);
+            for json in signals {
+                let json: Arc<str> = json.into();
+                for worker in 0..self.workers() {
+                    if room.has_readers(worker) {
+                        self.tell(worker, News::Signal { room: room.clone(), json: json.clone() });
+                    }
+                }
+            }
+            self.schedule(&id, due);
+        }
+    }
+
+    fn tell_stirred(&self) {
+        let stirred = std::mem::take(&mut *self.stirred.lock());
+        if !stirred.is_empty() {
+            let stirred = Arc::new(stirred);
+            self.tell_all(|| News::Stirred(stirred.clone()));
+        }
+        let moved = std::mem::take(&mut *self.moved.lock());
+        for ((room, _), user) in moved {
+            for (worker, connections) in user.connections(|_| true) {
+                self.tell(worker, News::MarkerMoved { connections, room: room.clone() });
+            }
+        }
+    }
+
+    fn announce(&self, announcement: &Announcement) {
+        if announcement.events.iter().any(|event| event.kind == Kind::Message) {
+            self.stirred.lock().insert(announcement.room.clone());
+        }
+        let Some(room) = self.room(&announcement.room) else { return };
+        room.append(announcement);
+        room.stirred.store(self.appends.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        for worker in 0..self.workers() {
+            if room.must_tell(worker) {
+                self.inboxes[worker].put(News::Deliver(room.clone()));
+            }
+        }
+        if self.all_tails.load(Ordering::Relaxed) > self.limits.all_bytes {
+            self.shrink_tails();
+        }
+    }
+
+    /// Drops the tails of the rooms that have been quiet longest, down to 7/8 of what is allowed.
+    fn shrink_tails(&self) {
+        let mut rooms: Vec<_> = self.rooms.read().values().filter_map(Weak::upgrade).collect();
+        rooms.sort_by_key(|room| room.stirred.load(Ordering::Relaxed));
+        for room in rooms {
+            if self.all_tails.load(Ordering::Relaxed) <= self.limits.all_bytes / 8 * 7 {
+                return;
+            }
+            room.drop_tail();
+        }
+    }
+}
+
+impl Watcher for Hub {
+    fn committed(&self, batch: Committed) {
+        for announcement in &batch.announcements {
+            self.announce(announcement);
+        }
+        for receipt in batch.receipts {
+            receipt.done.tell(receipt.outcome);
+        }
+        for inbox in &self.inboxes {
+            inbox.ring();
+        }
+    }
+}
+
+impl Due {
+    fn take_due(&mut self, now: Instant) -> Option<RoomId> {
+        if self.order.first().is_none_or(|(due, _)| *due > now) {
+            return None;
+        }
+        let (_, room) = self.order.pop_first()?;
+        self.of_room.remove(&room);
+        Some(room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hub() -> Hub {
+        Hub::new(1, TailLimits { room_bytes: 1 << 10, all_bytes: 1 << 12 })
+    }
+
+    fn info(id: &str) -> RoomInfo {
+        RoomInfo { id: id.into(), name: id.into() }
+    }
+
+    #[test]
+    fn a_room_lives_as_long_as_somebody_holds_it() {
+        let hub = hub();
+        let room = hub.enliven(info("garden"));
+        assert!(Arc::ptr_eq(&room, &hub.enliven(info("garden"))));
+        drop(room);
+        assert!(hub.room(&"garden".into()).is_none());
+    }
+
+    #[test]
+    fn the_earliest_time_counts_where_a_room_is_scheduled_twice() {
+        let (hub, start) = (hub(), Instant::now());
+        hub.schedule(&"garden".into(), Some(start + Duration::from_secs(5)));
+        hub.schedule(&"garden".into(), Some(start + Duration::from_secs(1)));
+        hub.schedule(&"garden".into(), Some(start + Duration::from_secs(3)));
+        let mut due = hub.due.lock();
+        assert_eq!(due.take_due(start), None);
+        assert_eq!(due.take_due(start + Duration::from_secs(1)), Some("garden".into()));
+        assert_eq!(due.take_due(start + Duration::from_secs(9)), None);
+    }
+}

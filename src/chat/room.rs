@@ -1,0 +1,227 @@
+//! A live room: where its log stands, its tail, who is online in it, and which workers have readers of it.
+//! Shared by all threads; every lock here is held for moments only. It knows no connection and no store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::presence::{Change, Presence};
+use super::tail::{FellOff, Segment, Tail, View};
+use crate::protocol::{Author, Cursor, Epoch, Position, Presence as PresencePush, Push, RoomId, Seq, UserId};
+use crate::store::{Announcement, RoomInfo};
+
+pub struct Room {
+    pub id: RoomId,
+    pub name: Arc<str>,
+    state: Mutex<State>,
+    presence: Mutex<Presence>,
+    workers: Box<[WorkerMark]>,
+    /// The bytes in the tails of all rooms of this node.
+    all_tails: Arc<AtomicUsize>,
+    /// When the last event came, in appends of the whole hub: the room that has been quiet longest gives up its tail
+    /// first.
+    pub stirred: AtomicU64,
+}
+
+struct State {
+    /// None until the store was asked.
+    log: Option<(Epoch, Seq)>,
+    tail: Tail,
+}
+
+/// What one worker has to do with this room.
+#[derive(Default)]
+struct WorkerMark {
+    readers: AtomicU32,
+    /// It has been told that there is something to deliver, and has not begun.
+    told: AtomicBool,
+}
+
+/// What a reader finds after its cursor.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// It stands at the head.
+    Nothing,
+    /// The view was filled.
+    Frames,
+    /// Only the store has it.
+    FellOff,
+    /// The log has begun another life.
+    Reset(Position),
+}
+
+impl Room {
+    pub fn new(info: RoomInfo, workers: usize, tail_bytes: usize, all_tails: Arc<AtomicUsize>) -> Self {
+        Self {
+            id: info.id,
+            name: info.name,
+            state: Mutex::new(State { log: None, tail: Tail::new(0, tail_bytes) }),
+            presence: Mutex::default(),
+            workers: (0..workers).map(|_| WorkerMark::default()).collect(),
+            all_tails,
+            stirred: AtomicU64::new(0),
+        }
+    }
+
+    /// Where the log stands; `None` until `learn` was called.
+    pub fn position(&self) -> Option<Position> {
+        self.state.lock().position()
+    }
+
+    /// Takes note of what the store says. Announcements heard since it was asked may know more.
+    pub fn learn(&self, position: Position) {
+        self.change_tail(|state| {
+            state.set_epoch(position.epoch, position.oldest);
+            state.tail.advance(position.head);
+        });
+    }
+
+    /// Takes what was committed into the tail.
+    pub fn append(&self, announcement: &Announcement) {
+        let segment = Segment::encode(&self.id, &announcement.events);
+        self.change_tail(|state| {
+            state.hear(announcement, segment);
+            if announcement.redacted {
+                state.tail.clear();
+            }
+        });
+    }
+
+    /// Drops the tail's frames; readers behind the head catch up from the store.
+    pub fn drop_tail(&self) {
+        self.change_tail(|state| state.tail.clear());
+    }
+
+    fn change_tail(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        let before = state.tail.bytes();
+        change(&mut state);
+        let after = state.tail.bytes();
+        if after >= before {
+            self.all_tails.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.all_tails.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+
+    /// Fills `view` with what stands in the tail after the cursor.
+    pub fn view_after(&self, cursor: Cursor, view: &mut View) -> Ahead {
+        let state = self.state.lock();
+        match state.position() {
+            Some(position) if position.epoch != cursor.epoch => return Ahead::Reset(position),
+            _ if cursor.seq == state.tail.head() => return Ahead::Nothing,
+            _ => {}
+        }
+        match state.tail.view_after(cursor.seq, view) {
+            Ok(()) => Ahead::Frames,
+            Err(FellOff) => Ahead::FellOff,
+        }
+    }
+
+    pub fn add_reader(&self, worker: usize) {
+        self.workers[worker].readers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub fn remove_reader(&self, worker: usize) {
+        self.workers[worker].readers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub fn has_readers(&self, worker: usize) -> bool {
+        self.workers[worker].readers.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether this worker has readers and does not know yet that there is something for them.
+    pub fn must_tell(&self, worker: usize) -> bool {
+        let mark = &self.workers[worker];
+        self.has_readers(worker) && !mark.told.swap(true, Ordering::AcqRel)
+    }
+
+    /// This worker begins to deliver: what is committed from now on must be told again.
+    pub fn begin_delivery(&self, worker: usize) {
+        self.workers[worker].told.store(false, Ordering::Release);
+    }
+
+    /// Lets the presence be changed or asked; says when it has something to push.
+    pub fn with_presence<T>(&self, act: impl FnOnce(&mut Presence) -> T) -> (T, Option<Instant>) {
+        let mut presence = self.presence.lock();
+        let answer = act(&mut presence);
+        let due = presence.due(Instant::now());
+        (answer, due)
+    }
+
+    /// Everyone online, as the push that a reader gets once it is live.
+    pub fn whole_presence(&self) -> String {
+        let presence = self.presence.lock();
+        let (online, count) = (presence.whole(), presence.count());
+        self.presence_push(online, Vec::new(), Vec::new(), count)
+    }
+
+    /// The pushes that are due now, and when the next will be.
+    pub fn gather_signals(&self, now: Instant) -> (Vec<String>, Option<Instant>) {
+        let mut presence = self.presence.lock();
+        let changes = presence.gather(now);
+        let due = presence.due(now);
+        drop(presence);
+        (changes.into_iter().map(|change| self.signal(change)).collect(), due)
+    }
+
+    fn signal(&self, change: Change) -> String {
+        match change {
+            Change::Whole(online) => {
+                let count = online.len();
+                self.presence_push(Some(online), Vec::new(), Vec::new(), count)
+            }
+            Change::Presence { joined, left, count } => self.presence_push(None, joined, left, count),
+            Change::Typing(users) => Push::Typing { room: &self.id, users: &users }.json(),
+        }
+    }
+
+    fn presence_push(
+        &self,
+        online: Option<Vec<Author>>,
+        joined: Vec<Author>,
+        left: Vec<UserId>,
+        count: usize,
+    ) -> String {
+        Push::Presence(PresencePush { room: &self.id, online, joined, left, count }).json()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.drop_tail();
+    }
+}
+
+impl State {
+    fn position(&self) -> Option<Position> {
+        self.log.map(|(epoch, oldest)| Position { epoch, oldest, head: self.tail.head() })
+    }
+
+    /// In a new life of the log nothing that stands here is true any more.
+    fn set_epoch(&mut self, epoch: Epoch, oldest: Seq) {
+        if self.log.is_some_and(|(known, _)| known != epoch) {
+            self.tail.restart();
+        }
+        self.log = Some((epoch, oldest));
+    }
+
+    fn hear(&mut self, announcement: &Announcement, segment: Option<Segment>) {
+        let oldest = match self.log {
+            Some((epoch, oldest)) if epoch == announcement.epoch => Some(oldest),
+            Some(_) => Some(1),
+            // Not asked the store yet: what is heard before is kept, since the answer may be older.
+            None => None,
+        };
+        if let Some(oldest) = oldest {
+            self.set_epoch(announcement.epoch, oldest);
+        }
+        if let Some(segment) = segment
+            && segment.last() > self.tail.head()
+        {
+            self.tail.append(Arc::new(segment));
+        }
+    }
+}

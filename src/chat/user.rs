@@ -1,0 +1,178 @@
+//! The users who are connected to this node, each once however many connections they have, and the names that they
+//! hold by being connected. It knows no store: names held by sessions are asked for in auth.rs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::hub::ConnectionId;
+use crate::protocol::{Author, Seq, UserId};
+use crate::store::TokenHash;
+
+/// A user with at least one connection here, or who is asking for something.
+pub struct User {
+    pub id: UserId,
+    pub guest: bool,
+    name: Mutex<Arc<str>>,
+    /// Stands in the store. A guest without a session is written there when first needed.
+    stored: AtomicBool,
+    /// How far a guest who is not stored has read the lobby.
+    pub lobby_read: AtomicU64,
+    links: Mutex<Vec<Link>>,
+}
+
+/// One connection of a user.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    pub worker: usize,
+    pub connection: ConnectionId,
+    /// The session by which it came in.
+    pub session: Option<TokenHash>,
+}
+
+impl User {
+    pub fn new(id: UserId, name: Arc<str>, guest: bool, stored: bool) -> Self {
+        Self {
+            id,
+            guest,
+            name: Mutex::new(name),
+            stored: AtomicBool::new(stored),
+            lobby_read: AtomicU64::new(0),
+            links: Mutex::default(),
+        }
+    }
+
+    pub fn name(&self) -> Arc<str> {
+        self.name.lock().clone()
+    }
+
+    pub fn rename(&self, name: Arc<str>) {
+        *self.name.lock() = name;
+    }
+
+    pub fn author(&self) -> Author {
+        Author { id: self.id, name: self.name() }
+    }
+
+    pub fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Acquire)
+    }
+
+    pub fn set_stored(&self) {
+        self.stored.store(true, Ordering::Release);
+    }
+
+    /// Moves the mark of a guest who is not stored.
+    pub fn set_lobby_read(&self, seq: Seq) {
+        self.lobby_read.store(seq, Ordering::Relaxed);
+    }
+
+    pub fn has_several_connections(&self) -> bool {
+        self.links.lock().len() > 1
+    }
+
+    /// The user's connections by worker, those that `which` picks.
+    pub fn connections(&self, which: impl Fn(&Link) -> bool) -> HashMap<usize, Vec<ConnectionId>> {
+        let mut by_worker: HashMap<usize, Vec<ConnectionId>> = HashMap::new();
+        for link in self.links.lock().iter().filter(|link| which(link)) {
+            by_worker.entry(link.worker).or_default().push(link.connection);
+        }
+        by_worker
+    }
+}
+
+#[derive(Default)]
+pub struct Users {
+    online: Mutex<HashMap<UserId, Arc<User>>>,
+    /// Folded names, and who holds them by a connection (or is about to).
+    names: Mutex<HashMap<Box<str>, (UserId, u32)>>,
+}
+
+impl Users {
+    pub fn online(&self, id: UserId) -> Option<Arc<User>> {
+        self.online.lock().get(&id).cloned()
+    }
+
+    /// Adds a connection; the user that is online already stands for the one given.
+    pub fn connect(&self, user: Arc<User>, link: Link) -> Arc<User> {
+        let mut online = self.online.lock();
+        let user = online.entry(user.id).or_insert(user).clone();
+        let mut links = user.links.lock();
+        // Most users have one connection, for which Vec would take room for four.
+        links.reserve_exact(1);
+        links.push(link);
+        drop(links);
+        user
+    }
+
+    /// Takes a connection away; says whether it was the user's last.
+    pub fn disconnect(&self, user: &User, connection: ConnectionId) -> bool {
+        let mut online = self.online.lock();
+        let mut links = user.links.lock();
+        links.retain(|link| link.connection != connection);
+        let last = links.is_empty();
+        if last {
+            online.remove(&user.id);
+        }
+        last
+    }
+
+    /// Takes hold of a folded name for this user; false where someone else has it.
+    pub fn claim(&self, folded: &str, user: UserId) -> bool {
+        let mut names = self.names.lock();
+        match names.get_mut(folded) {
+            Some((holder, claims)) if *holder == user => *claims += 1,
+            Some(_) => return false,
+            None => {
+                names.insert(folded.into(), (user, 1));
+            }
+        }
+        true
+    }
+
+    /// Lets go of a name that `claim` took hold of.
+    pub fn release(&self, folded: &str) {
+        let mut names = self.names.lock();
+        if let Some((_, claims)) = names.get_mut(folded) {
+            *claims -= 1;
+            if *claims == 0 {
+                names.remove(folded);
+            }
+        }
+    }
+
+    /// Who holds this folded name by a connection.
+    pub fn holder(&self, folded: &str) -> Option<UserId> {
+        self.names.lock().get(folded).map(|(user, _)| *user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_held_until_its_last_claim_is_let_go() {
+        let (users, bob, eve) = (Users::default(), UserId::random(), UserId::random());
+        assert!(users.claim("bob", bob) && users.claim("bob", bob));
+        users.release("bob");
+        assert!(!users.claim("bob", eve));
+        users.release("bob");
+        assert!(users.claim("bob", eve));
+    }
+
+    #[test]
+    fn a_user_is_online_with_the_first_connection_and_gone_with_the_last() {
+        let (users, id) = (Users::default(), UserId::random());
+        let tab = |connection| Link { worker: 0, connection, session: None };
+        let user = || Arc::new(User::new(id, "bob".into(), true, false));
+        let first = users.connect(user(), tab(1));
+        let second = users.connect(user(), tab(2));
+        assert!(Arc::ptr_eq(&first, &second), "two tabs are one user");
+        assert!(!users.disconnect(&first, 1));
+        assert!(users.disconnect(&second, 2));
+        assert!(users.online(id).is_none());
+    }
+}

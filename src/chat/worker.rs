@@ -1,0 +1,413 @@
+//! What one worker thread holds: its connections, and of each room its readers. Delivers in rounds: all that has
+//! gathered for a room goes to each of its live readers with one write, straight from the shared tail. It knows
+//! rooms and connections, and no socket.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Chat;
+use super::connection::{Connection, Reader};
+use super::hub::{ConnectionId, Inbox, News};
+use super::room::Room;
+use super::tail::{Segment, View};
+use crate::error::{Error, Result};
+use crate::protocol::{CloseCode, Cursor, Position, Ref, RoomId, Seq};
+
+/// After so many sockets a round makes way for other rooms, and for the connections' own tasks.
+const SLICE: usize = 256;
+/// What a reader that catches up reads from the store at once.
+const PAGE_EVENTS: usize = 512;
+const PAGE_BYTES: usize = 64 << 10;
+
+pub struct Worker {
+    pub chat: Arc<Chat>,
+    pub index: usize,
+    inbox: Arc<Inbox>,
+    connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
+    rooms: Rc<RefCell<HashMap<RoomId, Rc<LocalRoom>>>>,
+    /// Who has joined which room, of the connections here; not of the lobby, which everyone has joined.
+    joined: RefCell<HashMap<RoomId, Vec<ConnectionId>>>,
+    /// Rooms with something to deliver, taking turns.
+    rounds: RefCell<VecDeque<Rc<LocalRoom>>>,
+    /// Whom to tell what they have not read: everyone who has joined these rooms and does not read along …
+    stirred: RefCell<HashSet<RoomId>>,
+    /// … and these connections, whose user's read marker moved.
+    moved: RefCell<HashSet<(ConnectionId, RoomId)>>,
+    unread_changed: tokio::sync::Notify,
+    view: RefCell<View>,
+    draining: Cell<bool>,
+}
+
+/// The readers of one room on one worker, in the order in which their connections were accepted.
+pub struct LocalRoom {
+    pub room: Arc<Room>,
+    worker: usize,
+    readers: RefCell<Vec<Rc<Reader>>>,
+    /// Where the round stands that is under way.
+    round: Cell<Option<usize>>,
+    /// More was committed since the round began.
+    again: Cell<bool>,
+    /// The worker's rooms, to leave when the last reader goes.
+    rooms: std::rc::Weak<RefCell<HashMap<RoomId, Rc<LocalRoom>>>>,
+    chat: Arc<Chat>,
+}
+
+impl Worker {
+    pub fn new(chat: Arc<Chat>, index: usize) -> Rc<Self> {
+        Rc::new(Self {
+            inbox: chat.hub.inbox(index).clone(),
+            chat,
+            index,
+            connections: RefCell::default(),
+            rooms: Rc::default(),
+            joined: RefCell::default(),
+            rounds: RefCell::default(),
+            stirred: RefCell::default(),
+            moved: RefCell::default(),
+            unread_changed: tokio::sync::Notify::new(),
+            view: RefCell::default(),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// Takes news and delivers, for ever.
+    pub async fn run(self: Rc<Self>) {
+        let mut news = Vec::new();
+        loop {
+            self.inbox.rung().await;
+            loop {
+                // Connections that are ready come first: what they post is delivered with what is there already.
+                tokio::task::yield_now().await;
+                self.inbox.take(&mut news);
+                self.hear(&mut news);
+                if !self.deliver_slice() {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    /// Lets the worker hear what was put into its box.
+    pub fn ring(&self) {
+        self.inbox.ring();
+    }
+
+    pub fn add(&self, connection: Rc<Connection>, joined: impl IntoIterator<Item = RoomId>) {
+        for room in joined {
+            self.joined.borrow_mut().entry(room).or_default().push(connection.id);
+        }
+        if self.draining.get() {
+            connection.close(CloseCode::GoingAway);
+        }
+        self.connections.borrow_mut().insert(connection.id, connection);
+    }
+
+    /// Forgets a connection: its subscriptions end, its user is one connection less.
+    pub fn remove(&self, connection: &Rc<Connection>) {
+        for room in connection.rooms() {
+            self.unsubscribe(connection, &room);
+        }
+        self.connections.borrow_mut().remove(&connection.id);
+        self.joined.borrow_mut().retain(|_, connections| {
+            connections.retain(|id| *id != connection.id);
+            !connections.is_empty()
+        });
+    }
+
+    pub fn connection_count(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    /// Attaches the connection to a room, after the cursor's event; a second subscription takes the first one's
+    /// place. Its events come once the connection is pumped, so the reply can be said before.
+    pub fn subscribe(&self, connection: &Rc<Connection>, room: &Arc<Room>, cursor: Cursor) {
+        let was_there = connection.is_subscribed(&room.id);
+        if was_there {
+            let local = self.local(room);
+            local.detach(connection.id);
+            connection.remove_reader(&room.id);
+        }
+        let local = self.local(room);
+        let reader = Rc::new(Reader::new(connection.clone(), local.clone(), cursor));
+        connection.add_reader(reader.clone());
+        local.attach(reader);
+        if !was_there {
+            let author = connection.user.author();
+            let ((), due) = room.with_presence(|presence| presence.enter(author));
+            self.chat.hub.schedule(&room.id, due);
+        }
+        connection.nudge();
+    }
+
+    pub fn unsubscribe(&self, connection: &Connection, room: &RoomId) {
+        let local = self.rooms.borrow().get(room).cloned();
+        if let Some(local) = local {
+            local.unsubscribe(connection);
+        }
+    }
+
+    fn local(&self, room: &Arc<Room>) -> Rc<LocalRoom> {
+        let mut rooms = self.rooms.borrow_mut();
+        let local = rooms.entry(room.id.clone()).or_insert_with(|| {
+            Rc::new(LocalRoom {
+                room: room.clone(),
+                worker: self.index,
+                readers: RefCell::default(),
+                round: Cell::new(None),
+                again: Cell::new(false),
+                rooms: Rc::downgrade(&self.rooms),
+                chat: self.chat.clone(),
+            })
+        });
+        local.clone()
+    }
+
+    /// Reads the next page for a reader that has fallen off the tail, and gives it to the reader.
+    pub async fn read_page(&self, reader: Rc<Reader>) -> Result<()> {
+        let Cursor { epoch, seq } = reader.cursor();
+        let page = self.chat.read_page(&reader.room().id, seq, PAGE_EVENTS, PAGE_BYTES).await?;
+        if !page.position.honours(Cursor { epoch, seq }) {
+            reader.reset(page.position);
+            return Ok(());
+        }
+        match Segment::encode(&reader.room().id, &page.events) {
+            Some(segment) if segment.first() == seq + 1 => {
+                tracing::debug!(room = %reader.room().id, after = seq, events = page.events.len(), "caught up from the store");
+                reader.take_page(segment);
+                Ok(())
+            }
+            // The store has less than it announced.
+            _ => {
+                tracing::error!(room = %reader.room().id, after = seq, "the log has a hole");
+                Err(Error::Internal)
+            }
+        }
+    }
+
+    fn hear(&self, news: &mut Vec<News>) {
+        let mut settled = Vec::new();
+        for news in news.drain(..) {
+            match news {
+                News::Deliver(room) => self.begin_round(&room),
+                News::Settled { connection, reference, room, outcome } => {
+                    if let Some(connection) = self.connections.borrow().get(&connection) {
+                        settle(connection, reference.as_ref(), &room, outcome);
+                        settled.push(connection.clone());
+                    }
+                }
+                News::Signal { room, json } => self.signal(&room, &json),
+                News::Tell { connections, json } => self.each(&connections, |connection| {
+                    connection.signal(&json);
+                    connection.flush();
+                }),
+                News::TellAll { json } => {
+                    for connection in self.connections.borrow().values() {
+                        connection.signal(&json);
+                        connection.flush();
+                    }
+                }
+                News::Stirred(rooms) => {
+                    self.stirred.borrow_mut().extend(rooms.iter().cloned());
+                    self.unread_changed.notify_one();
+                }
+                News::MarkerMoved { connections, room } => {
+                    self.moved.borrow_mut().extend(connections.into_iter().map(|id| (id, room.clone())));
+                    self.unread_changed.notify_one();
+                }
+                News::Member { connections, room, joined } => self.change_member(&connections, &room, joined),
+                News::Close { connections, code } => self.each(&connections, |connection| connection.close(code)),
+                News::Drain => self.drain(),
+            }
+        }
+        // Many posts of one connection are often settled together: one write for all their replies.
+        for connection in settled {
+            connection.flush();
+            connection.nudge_if_waiting();
+        }
+    }
+
+    fn each(&self, ids: &[ConnectionId], act: impl Fn(&Connection)) {
+        let connections = self.connections.borrow();
+        ids.iter().filter_map(|id| connections.get(id)).for_each(|connection| act(connection));
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        for connection in self.connections.borrow().values() {
+            connection.close(CloseCode::GoingAway);
+        }
+    }
+
+    fn begin_round(&self, room: &Room) {
+        room.begin_delivery(self.index);
+        let Some(local) = self.rooms.borrow().get(&room.id).cloned() else { return };
+        if local.round.get().is_some() {
+            local.again.set(true);
+        } else {
+            local.round.set(Some(0));
+            self.rounds.borrow_mut().push_back(local);
+        }
+    }
+
+    /// Delivers to the next few readers of the room whose turn it is; false where no room has anything to deliver.
+    fn deliver_slice(&self) -> bool {
+        let Some(local) = self.rounds.borrow_mut().pop_front() else { return false };
+        if local.deliver_slice(&mut self.view.borrow_mut()) {
+            self.rounds.borrow_mut().push_back(local);
+        }
+        !self.rounds.borrow().is_empty()
+    }
+
+    fn signal(&self, room: &Room, json: &str) {
+        let Some(local) = self.rooms.borrow().get(&room.id).cloned() else { return };
+        for reader in local.readers.borrow().iter() {
+            if reader.is_live() {
+                reader.connection.signal(json);
+                reader.connection.flush();
+            } else {
+                reader.owe_presence();
+            }
+        }
+    }
+
+    fn change_member(&self, ids: &[ConnectionId], room: &RoomId, joined: bool) {
+        let mut rooms = self.joined.borrow_mut();
+        let members = rooms.entry(room.clone()).or_default();
+        members.retain(|id| !ids.contains(id));
+        if joined {
+            members.extend(ids);
+        } else if members.is_empty() {
+            rooms.remove(room);
+        }
+    }
+
+    /// Tells connections what they have not read, one after the other, for ever. What is stirred meanwhile waits for
+    /// the next turn, so however many there are, each is told once a turn.
+    pub async fn tell_unread(self: Rc<Self>) {
+        loop {
+            self.unread_changed.notified().await;
+            for (id, room) in self.take_unread() {
+                let connection = self.connections.borrow().get(&id).cloned();
+                let Some(connection) = connection else { continue };
+                match self.chat.room_state(&connection.user, &room).await {
+                    Ok(Some(json)) => {
+                        connection.signal(&json);
+                        connection.flush();
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%room, %error, "cannot count what is unread"),
+                }
+            }
+        }
+    }
+
+    fn take_unread(&self) -> HashSet<(ConnectionId, RoomId)> {
+        let mut unread = std::mem::take(&mut *self.moved.borrow_mut());
+        let (connections, joined) = (self.connections.borrow(), self.joined.borrow());
+        for room in std::mem::take(&mut *self.stirred.borrow_mut()) {
+            let mut note = |connection: &Rc<Connection>| {
+                if !connection.is_subscribed(&room) {
+                    unread.insert((connection.id, room.clone()));
+                }
+            };
+            if room == RoomId::lobby() {
+                connections.values().for_each(&mut note);
+            } else {
+                let members = joined.get(&room).into_iter().flatten();
+                members.filter_map(|id| connections.get(id)).for_each(&mut note);
+            }
+        }
+        unread
+    }
+}
+
+impl LocalRoom {
+    fn attach(&self, reader: Rc<Reader>) {
+        let mut readers = self.readers.borrow_mut();
+        let at = readers.partition_point(|other| other.connection.id < reader.connection.id);
+        readers.insert(at, reader);
+        // A round that has passed this place would otherwise miss nobody and meet one reader twice: harmless.
+        self.room.add_reader(self.worker);
+    }
+
+    fn detach(&self, connection: ConnectionId) -> bool {
+        let mut readers = self.readers.borrow_mut();
+        let Ok(at) = readers.binary_search_by_key(&connection, |reader| reader.connection.id) else { return false };
+        readers.remove(at);
+        if let Some(round) = self.round.get()
+            && at < round
+        {
+            // Those behind it have moved up: the round must not pass one over.
+            self.round.set(Some(round - 1));
+        }
+        self.room.remove_reader(self.worker);
+        true
+    }
+
+    pub fn unsubscribe(&self, connection: &Connection) {
+        connection.remove_reader(&self.room.id);
+        if !self.detach(connection.id) {
+            return;
+        }
+        let ((), due) = self.room.with_presence(|presence| presence.leave(connection.user.id));
+        self.chat.hub.schedule(&self.room.id, due);
+        if self.readers.borrow().is_empty()
+            && let Some(rooms) = self.rooms.upgrade()
+        {
+            rooms.borrow_mut().remove(&self.room.id);
+        }
+    }
+
+    /// Delivers to the next few readers; true while the round, or the one after it, has more.
+    fn deliver_slice(&self, view: &mut View) -> bool {
+        let start = self.round.get().unwrap_or(0);
+        let readers = self.readers.borrow();
+        let end = readers.len().min(start + SLICE);
+        let Some(position) = self.room.position() else { return false };
+        view.clear();
+        let (mut events, mut reached) = (0, 0);
+        for reader in &readers[start.min(end)..end] {
+            if reader.is_live() && reader.cursor() != position.head_cursor() {
+                let sent = self.deliver(reader, position, view);
+                events += sent;
+                reached += u64::from(sent > 0);
+            }
+        }
+        tracing::debug!(room = %self.room.id, head = position.head, readers = reached, events, "delivered");
+        let more = end < readers.len();
+        self.round.set(if more || self.again.replace(false) { Some(if more { end } else { 0 }) } else { None });
+        self.round.get().is_some()
+    }
+
+    fn deliver(&self, reader: &Reader, position: Position, view: &mut View) -> Seq {
+        let cursor = reader.cursor();
+        if cursor.epoch != position.epoch {
+            reader.fall_behind();
+            return 0;
+        }
+        if !view.continues(cursor.seq) {
+            // Nearly all readers stand at the same event, so this is asked once a slice.
+            self.room.view_after(cursor, view);
+        }
+        reader.deliver(view)
+    }
+}
+
+fn settle(connection: &Connection, reference: Option<&Ref>, room: &RoomId, outcome: Result<Seq>) {
+    #[derive(serde::Serialize)]
+    struct Posted<'a> {
+        room: &'a RoomId,
+        seq: Seq,
+    }
+    connection.posts_under_way.set(connection.posts_under_way.get() - 1);
+    match outcome {
+        Ok(seq) => connection.reply(reference, &Posted { room, seq }),
+        Err(error) => connection.refuse(reference, &error),
+    }
+}
