@@ -1,0 +1,222 @@
+//! Every route on one page, and what stands before them all: who is asking, from where, and what an error is as an
+//! HTTP status. The routes' own work is elsewhere.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use hyper::upgrade::OnUpgrade;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tower_http::timeout::TimeoutLayer;
+
+use super::ws::Arrival;
+use super::{assets, rest};
+use crate::chat::Chat;
+use crate::chat::auth::Visitor;
+use crate::chat::user::User;
+use crate::error::Error;
+use crate::frame;
+
+pub const SESSION_COOKIE: &str = "chinwag_session";
+const BODY_BYTES: usize = 256 << 10;
+/// How long a request may take to arrive and be answered.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// What every route may use.
+#[derive(Clone)]
+pub struct Gateway {
+    pub chat: Arc<Chat>,
+    /// Where pages may be served that use this server, beside the server itself.
+    pub origins: Arc<[String]>,
+    pub draining: Arc<AtomicBool>,
+    /// Brings admitted connections to the worker on whose thread this runs.
+    pub arrivals: mpsc::UnboundedSender<Arrival>,
+}
+
+pub fn routes(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/", get(assets::page))
+        .route("/r/{room}", get(assets::page))
+        .route("/r/{room}/{seq}", get(assets::page))
+        .route("/assets/{hash}/{*path}", get(assets::asset))
+        .route("/favicon.ico", get(assets::favicon))
+        .route("/avatars/{user}", get(rest::avatar))
+        .route("/health", get(rest::health))
+        .route("/ready", get(rest::ready))
+        .route("/api/socket", get(socket))
+        .route(
+            "/api/session",
+            get(rest::session).post(rest::open_session).patch(rest::change_user).delete(rest::end_session),
+        )
+        .route("/api/rooms", get(rest::rooms))
+        .route("/api/rooms/{room}/members/me", put(rest::join).delete(rest::leave))
+        .route("/api/rooms/{room}/messages", get(rest::history).post(rest::post))
+        .fallback(|| async { Error::NoPath })
+        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, Error::NoPath).into_response() })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIME))
+        .layer(middleware::from_fn_with_state(gateway.clone(), check_origin))
+        .layer(middleware::map_response(add_headers))
+        .with_state(gateway)
+}
+
+#[derive(Deserialize)]
+struct SocketQuery {
+    name: Option<String>,
+}
+
+/// Admits a WebSocket (RFC 6455 §4.2). A refusal is an HTTP status, so that a client need not open one to learn it.
+async fn socket(
+    State(gateway): State<Gateway>,
+    Asker { visitor, address }: Asker,
+    Query(query): Query<SocketQuery>,
+    mut request: Request,
+) -> Result<Response, Error> {
+    let accept = accept_key(request.headers())?;
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Error::Internal)?;
+    if gateway.draining.load(Ordering::Acquire) {
+        return Err(Error::Unavailable("this node is stopping; connect again"));
+    }
+    let chat = &gateway.chat;
+    let permit = chat.limiter.connect(visitor.is_none().then_some(address))?;
+    let (user, session, claim) = if let Some(Visitor { user, session }) = visitor {
+        let user = Arc::new(User::new(user.id, user.name, user.guest, true));
+        let claim = chat.hold_name(&user);
+        (user, Some(session), claim)
+    } else {
+        chat.limiter.arrive(address)?;
+        let (user, claim) = chat.guest(query.name.as_deref()).await?;
+        (user, None, Some(claim))
+    };
+    let arrival = Arrival { upgrade, user, session, claim, permit };
+    gateway.arrivals.send(arrival).map_err(|_| Error::Unavailable("this node is stopping; connect again"))?;
+    let headers = [
+        (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Error> {
+    let has = |name: HeaderName, word: &str| {
+        let words = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        words.flat_map(|value| value.split(',')).any(|found| found.trim().eq_ignore_ascii_case(word))
+    };
+    if !has(header::CONNECTION, "upgrade") || !has(header::UPGRADE, "websocket") {
+        return Err(Error::Invalid("expected a WebSocket: `Connection: Upgrade` and `Upgrade: websocket`".to_owned()));
+    }
+    if !has(header::SEC_WEBSOCKET_VERSION, "13") {
+        return Err(Error::Invalid("Sec-WebSocket-Version: expected 13".to_owned()));
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
+    key.and_then(frame::accept_key)
+        .and_then(|accept| accept.parse().ok())
+        .ok_or_else(|| Error::Invalid("Sec-WebSocket-Key: expected 16 bytes in base64".to_owned()))
+}
+
+/// Who is asking: by `Authorization: Bearer`, else by the session cookie, else nobody. A session that is over is an
+/// error, not nobody: its holder would otherwise speak on as somebody else.
+pub struct Asker {
+    pub visitor: Option<Visitor>,
+    pub address: IpAddr,
+}
+
+impl FromRequestParts<Gateway> for Asker {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Error> {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?.0.ip();
+        let Some(token) = token(&parts.headers) else { return Ok(Self { visitor: None, address }) };
+        let visitor = gateway.chat.visitor(&token).await?.ok_or(Error::NoSession)?;
+        Ok(Self { visitor: Some(visitor), address })
+    }
+}
+
+impl Asker {
+    pub fn known(self) -> Result<Visitor, Error> {
+        self.visitor.ok_or(Error::NoSession)
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<String> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let value = value.to_str().unwrap_or_default();
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        // Whatever else stands there is no token of ours, and is refused as such.
+        return Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim().to_owned() } else { String::new() });
+    }
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, token)| token.to_owned()).next()
+}
+
+/// Refuses what a page of another origin asks for in the name of its visitor: on the socket and wherever something
+/// changes. Programs send no `Origin`.
+async fn check_origin(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path() != "/api/socket";
+    let headers = request.headers();
+    if safe || headers.get(header::ORIGIN).is_none_or(|origin| is_ours(origin, headers, &gateway.origins)) {
+        return next.run(request).await;
+    }
+    Error::NotAllowed("expected a page of this server; --origins admits others").into_response()
+}
+
+fn is_ours(origin: &HeaderValue, headers: &HeaderMap, origins: &[String]) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    (authority.is_some() && authority == host) || origins.iter().any(|allowed| allowed == origin)
+}
+
+/// The headers that every answer carries.
+async fn add_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    // A picture or an error is no page: nothing in it may run.
+    let nothing = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(nothing);
+    response
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = status(&self);
+        let retry_after = match &self {
+            Self::RateLimited { retry_after_ms } => Some(retry_after_ms.div_ceil(1000)),
+            _ => None,
+        };
+        let body = serde_json::json!({ "error": self }).to_string();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::Malformed | Error::UnknownType(_) | Error::Invalid(_) => StatusCode::BAD_REQUEST,
+        Error::NoSession => StatusCode::UNAUTHORIZED,
+        Error::NotAllowed(_) => StatusCode::FORBIDDEN,
+        Error::NoRoom(_) | Error::NoUser | Error::NoPath => StatusCode::NOT_FOUND,
+        Error::Exists(_) | Error::NameTaken(_) | Error::Reset(_) => StatusCode::CONFLICT,
+        Error::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::UnknownOutcome => StatusCode::GATEWAY_TIMEOUT,
+        Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

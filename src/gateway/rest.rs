@@ -1,0 +1,249 @@
+//! What the socket does not do, over plain HTTP and JSON: sessions, the list of rooms, joining and leaving, pictures,
+//! and how the server is. `post` and `history` are here too, for programs that hold no socket.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::http::{Asker, Gateway, SESSION_COOKIE};
+use crate::chat::auth::{Change, SESSION_LASTS, Visitor};
+use crate::chat::user::User;
+use crate::chat::{Browsed, avatar};
+use crate::error::{Error, Result};
+use crate::protocol::{self, Me, RoomId, Seq, UserId, check_txn_id, history_json};
+use crate::store::{Completion, UserRecord, Window};
+
+const ROOMS_LIMIT: usize = 200;
+
+/// A body of JSON, whose faults are told as everywhere.
+pub struct Json<T>(T);
+
+impl<T: DeserializeOwned> FromRequest<Gateway> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        // A form on a foreign page cannot send this type without asking first.
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(Error::Invalid("Content-Type: expected application/json".to_owned()));
+        }
+        let body = Bytes::from_request(request, gateway).await.map_err(|rejection: BytesRejection| {
+            Error::Invalid(format!("body: {}", rejection.body_text().to_lowercase()))
+        })?;
+        let mut reader = serde_json::Deserializer::from_slice(&body);
+        serde_path_to_error::deserialize(&mut reader).map(Self).map_err(|error| match error.inner().classify() {
+            serde_json::error::Category::Data => Error::Invalid(error.to_string()),
+            _ => Error::Malformed,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRequest {
+    name: String,
+    email: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SessionAnswer<'a> {
+    user: Me<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+}
+
+pub async fn open_session(
+    State(gateway): State<Gateway>,
+    Asker { address, .. }: Asker,
+    headers: HeaderMap,
+    Json(request): Json<SessionRequest>,
+) -> Result<Response> {
+    let (user, token) = gateway.chat.open_session(&request.name, request.email.as_deref(), address).await?;
+    let origin = headers.get(header::ORIGIN);
+    // A browser keeps its token in the cookie, where no script can read it.
+    let shown = origin.is_none().then(|| token.as_str());
+    let answer = SessionAnswer { user: me(&user), token: shown };
+    let cookie = session_cookie(token.as_str(), SESSION_LASTS.as_secs(), is_secure(origin))?;
+    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], axum::Json(answer)).into_response())
+}
+
+pub async fn session(asker: Asker) -> Result<Response> {
+    let visitor = asker.known()?;
+    Ok(axum::Json(SessionAnswer { user: me(&visitor.user), token: None }).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRequest {
+    name: Option<String>,
+    /// `null` takes it away; left out, it stays.
+    #[serde(default, deserialize_with = "given")]
+    email: Option<Option<String>>,
+}
+
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
+pub async fn change_user(
+    State(gateway): State<Gateway>,
+    asker: Asker,
+    Json(request): Json<ChangeRequest>,
+) -> Result<Response> {
+    let change = Change { name: request.name, email: request.email };
+    let user = gateway.chat.change_user(&asker.known()?, change).await?;
+    Ok(axum::Json(SessionAnswer { user: me(&user), token: None }).into_response())
+}
+
+pub async fn end_session(State(gateway): State<Gateway>, asker: Asker, headers: HeaderMap) -> Result<Response> {
+    gateway.chat.end_session(&asker.known()?).await?;
+    let cookie = session_cookie("", 0, is_secure(headers.get(header::ORIGIN)))?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+#[derive(Deserialize)]
+pub struct RoomsQuery {
+    #[serde(default)]
+    q: String,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Rooms {
+    rooms: Vec<Browsed>,
+    more: bool,
+}
+
+pub async fn rooms(
+    State(gateway): State<Gateway>,
+    asker: Asker,
+    query: Result<Query<RoomsQuery>, QueryRejection>,
+) -> Result<Response> {
+    let Query(query) = query.map_err(bad_query)?;
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=ROOMS_LIMIT).contains(&limit) {
+        return Err(Error::Invalid(format!("limit: expected 1 to {ROOMS_LIMIT}, found {limit}")));
+    }
+    let user = asker.visitor.map(|visitor| visitor.user.id);
+    let after = query.after.as_deref().map(RoomId::from);
+    let (rooms, more) = gateway.chat.browse(user, &query.q, after.as_ref(), limit).await?;
+    Ok(axum::Json(Rooms { rooms, more }).into_response())
+}
+
+pub async fn join(State(gateway): State<Gateway>, asker: Asker, Path(room): Path<String>) -> Result<StatusCode> {
+    gateway.chat.join(&user(&gateway, asker.known()?), &RoomId::from(&*room)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn leave(State(gateway): State<Gateway>, asker: Asker, Path(room): Path<String>) -> Result<StatusCode> {
+    gateway.chat.leave(&user(&gateway, asker.known()?), &RoomId::from(&*room)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+pub struct HistoryQuery {
+    before: Option<Seq>,
+    around: Option<Seq>,
+    limit: Option<usize>,
+}
+
+pub async fn history(
+    State(gateway): State<Gateway>,
+    Path(room): Path<String>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Result<Response> {
+    let Query(HistoryQuery { before, around, limit }) = query.map_err(bad_query)?;
+    let history = protocol::History { room: Cow::Owned(room), before, around, limit: limit.unwrap_or(50) };
+    history.check()?;
+    let page = gateway.chat.history(&RoomId::from(&*history.room), Window::of(&history), history.limit).await?;
+    let json = history_json(page.position, &page.events, page.more);
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostRequest {
+    txn_id: String,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Posted {
+    room: RoomId,
+    seq: Seq,
+}
+
+pub async fn post(
+    State(gateway): State<Gateway>,
+    asker: Asker,
+    Path(room): Path<String>,
+    Json(request): Json<PostRequest>,
+) -> Result<Response> {
+    let user = user(&gateway, asker.known()?);
+    check_txn_id(&request.txn_id)?;
+    let room = RoomId::from(&*room);
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let done = Completion::new(move |outcome| {
+        // Whoever asked may have gone; the message stands all the same.
+        let _ = tell.send(outcome);
+    });
+    gateway.chat.post_any(&user, &room, &request.txn_id, &request.text, done).await;
+    let seq = told.await.unwrap_or(Err(Error::UnknownOutcome))?;
+    gateway.chat.posted(&user, &room, seq);
+    Ok((StatusCode::CREATED, axum::Json(Posted { room, seq })).into_response())
+}
+
+pub async fn avatar(State(gateway): State<Gateway>, Path(user): Path<String>) -> Result<Response> {
+    let id: UserId = user.parse().map_err(|_| Error::NoUser)?;
+    let name = gateway.chat.user_name(id).await?.ok_or(Error::NoUser)?;
+    let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "max-age=300")];
+    Ok((headers, avatar::svg(id, &name)).into_response())
+}
+
+pub async fn health(State(gateway): State<Gateway>) -> Response {
+    let (node, worth) = (gateway.chat.node(), gateway.chat.worth());
+    axum::Json(serde_json::json!({ "status": "ok", "node": node, "acknowledged": worth })).into_response()
+}
+
+/// Whether new connections are welcome.
+pub async fn ready(State(gateway): State<Gateway>) -> Response {
+    if gateway.draining.load(Ordering::Acquire) {
+        return Error::Unavailable("this node is stopping").into_response();
+    }
+    axum::Json(serde_json::json!({ "status": "ready" })).into_response()
+}
+
+/// The user who is asking: the one who is online, so that all know of it, else one for this request alone.
+fn user(gateway: &Gateway, visitor: Visitor) -> Arc<User> {
+    let UserRecord { id, name, guest, .. } = visitor.user;
+    gateway.chat.users.online(id).unwrap_or_else(|| Arc::new(User::new(id, name, guest, true)))
+}
+
+fn me(user: &UserRecord) -> Me<'_> {
+    Me { id: user.id, name: &user.name, guest: user.guest, email: user.email.as_deref() }
+}
+
+fn bad_query(rejection: QueryRejection) -> Error {
+    Error::Invalid(format!("query: {}", rejection.body_text().to_lowercase()))
+}
+
+/// A browser names its page's origin itself, so this holds behind a proxy that ends TLS too.
+fn is_secure(origin: Option<&HeaderValue>) -> bool {
+    origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
+}
+
+fn session_cookie(token: &str, seconds: u64, secure: bool) -> Result<HeaderValue> {
+    let secure = if secure { "; Secure" } else { "" };
+    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    HeaderValue::try_from(cookie).map_err(|_| Error::Internal)
+}

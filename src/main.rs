@@ -1,0 +1,75 @@
+//! Reads the options, starts tracing, runs the server until it is told to stop.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use chinwag::config::{Config, LogFormat};
+use chinwag::error::Fatal;
+use chinwag::server;
+
+fn main() -> ExitCode {
+    // The real environment wins over the file.
+    let dotenv = dotenvy::dotenv();
+    let config = Config::parse();
+    start_tracing(&config);
+    if let Err(error) = dotenv
+        && !error.not_found()
+    {
+        tracing::warn!(%error, "cannot read .env");
+    }
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            eprintln!("chinwag: {fatal}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), Fatal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = server::listen(config.address()).await?;
+        server::run(listener, config, told_to_stop()).await
+    })
+}
+
+fn start_tracing(config: &Config) {
+    let quiet = if config.trace { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    let directives = if config.trace { "chinwag=debug" } else { "chinwag=info" };
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(own) if !config.trace => EnvFilter::builder().with_default_directive(quiet.into()).parse_lossy(own),
+        _ => EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(directives),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Comes to pass with Ctrl-C or SIGTERM.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot listen for SIGTERM");
+                std::future::pending().await
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

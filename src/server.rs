@@ -1,0 +1,235 @@
+//! Opens the store, wires chat and gateway, listens, and drains. Each worker is a thread with a runtime of its own;
+//! one acceptor hands sockets out in turn, and a connection never moves. main and every test start this same `run`.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+use tower::ServiceExt;
+
+use crate::chat::hub::News;
+use crate::chat::worker::Worker;
+use crate::chat::{Chat, Settings};
+use crate::config::{Config, OnOff, url};
+use crate::error::Fatal;
+use crate::gateway::http::{self, Gateway};
+use crate::gateway::ws::Door;
+use crate::store::Durability;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: u32 = 4096;
+/// How long a client may take to send a request's head.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long connections are given to close when the server stops.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// A listener on this address. `Fatal::Listen` says why there is none.
+pub async fn listen(addr: SocketAddr) -> Result<TcpListener, Fatal> {
+    let bind = || {
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|source| Fatal::Listen { addr: addr.to_string(), source })
+}
+
+/// Serves until `shutdown` comes to pass, then drains: no new connections, the others are told to come back, the log
+/// is flushed.
+pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Fatal> {
+    let _ = rlimit::increase_nofile_limit(u64::MAX)
+        .inspect_err(|error| tracing::warn!(%error, "cannot raise the file limit"));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let options = config.store()?;
+    warn(&config, options.durability);
+    let settings = Settings {
+        workers,
+        tails: config.tails(),
+        rates: config.rates(),
+        limits: config.limits(),
+        heartbeat: config.heartbeat,
+    };
+    let chat = Chat::start(settings, &options).await?;
+    let draining = Arc::new(AtomicBool::new(false));
+    let (stop, stopped) = watch::channel(false);
+    let mut threads = Vec::new();
+    let mut doors = Vec::new();
+    for index in 0..workers {
+        let (sockets, arriving) = mpsc::channel(1024);
+        let stage = Stage {
+            chat: chat.clone(),
+            index,
+            origins: config.origins.clone().into(),
+            draining: draining.clone(),
+            stopped: stopped.clone(),
+        };
+        threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || stage.run(arriving))?);
+        doors.push(sockets);
+    }
+    println!("Chinwag is open at {}", url(listener.local_addr()?));
+    println!("An acknowledged message is {}.", chat.worth());
+    tracing::info!(addr = %listener.local_addr()?, data = %options.dir.display(), "started");
+
+    tokio::select! {
+        () = accept(&listener, &doors) => {}
+        () = supervise("housekeeping", || chat.keep_house()) => {}
+        () = shutdown => {}
+    }
+    tracing::info!("stopping");
+    draining.store(true, Ordering::Release);
+    drop(listener);
+    chat.hub.tell_all(|| News::Drain);
+    drop(doors);
+    stop.send_replace(true);
+    join(threads).await;
+    chat.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn warn(config: &Config, durability: Durability) {
+    if durability == Durability::Fast {
+        tracing::warn!("--durability fast: a power cut may lose messages that were acknowledged");
+    }
+    if config.limits == OnOff::Off {
+        tracing::warn!("--limits off: anyone may post and connect as fast as they can");
+    }
+}
+
+async fn accept(listener: &TcpListener, doors: &[mpsc::Sender<std::net::TcpStream>]) {
+    for door in doors.iter().cycle() {
+        let socket = loop {
+            match listener.accept().await.and_then(|(socket, _)| prepare(socket)) {
+                Ok(socket) => break socket,
+                Err(error) => {
+                    // Out of files, most likely. What waits is accepted when others have gone.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        };
+        if door.send(socket).await.is_err() {
+            tracing::error!("a worker has ended");
+        }
+    }
+}
+
+/// Takes the socket off this thread's runtime: it belongs to a worker's.
+fn prepare(socket: TcpStream) -> std::io::Result<std::net::TcpStream> {
+    socket.set_nodelay(true)?;
+    socket.into_std()
+}
+
+/// Runs a loop that should never end, again if it panics: one fault must not end the server.
+async fn supervise<F: Future<Output = ()>>(name: &str, start: impl Fn() -> F) {
+    loop {
+        let attempt = std::panic::AssertUnwindSafe(start());
+        if futures_util::FutureExt::catch_unwind(attempt).await.is_ok() {
+            return;
+        }
+        tracing::error!(name, "panicked; starting it again");
+    }
+}
+
+async fn join(threads: Vec<std::thread::JoinHandle<()>>) {
+    let joined = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker had panicked");
+            }
+        }
+    });
+    // Cannot fail: the closure does not panic.
+    let _ = joined.await;
+}
+
+/// What one worker's thread is built from.
+struct Stage {
+    chat: Arc<Chat>,
+    index: usize,
+    origins: Arc<[String]>,
+    draining: Arc<AtomicBool>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Stage {
+    fn run(self, arriving: mpsc::Receiver<std::net::TcpStream>) {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => LocalSet::new().block_on(&runtime, self.serve(arriving)),
+            Err(error) => tracing::error!(%error, "a worker cannot start"),
+        }
+    }
+
+    async fn serve(self, mut arriving: mpsc::Receiver<std::net::TcpStream>) {
+        let Self { chat, index, origins, draining, stopped } = self;
+        let mut told_to_stop = stopped.clone();
+        let worker = Worker::new(chat.clone(), index);
+        let door = Door::new(worker.clone());
+        let (arrivals, mut admitted) = mpsc::unbounded_channel();
+        let router = http::routes(Gateway { chat, origins, draining, arrivals });
+        spawn("delivery", &worker, Worker::run);
+        spawn("unread counts", &worker, Worker::tell_unread);
+        spawn("heartbeat", &door, Door::keep_time);
+        loop {
+            tokio::select! {
+                Some(socket) = arriving.recv() => {
+                    tokio::task::spawn_local(http_connection(socket, router.clone(), stopped.clone()));
+                }
+                Some(arrival) = admitted.recv() => {
+                    tokio::task::spawn_local(door.clone().serve(arrival));
+                }
+                _ = told_to_stop.wait_for(|stopped| *stopped) => break,
+            }
+        }
+        let patience = Instant::now() + DRAIN_TIME;
+        while door.is_open() && Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn spawn<T: 'static, F: Future<Output = ()> + 'static>(
+    name: &'static str,
+    of: &std::rc::Rc<T>,
+    run: fn(std::rc::Rc<T>) -> F,
+) {
+    let of = of.clone();
+    tokio::task::spawn_local(async move { supervise(name, || run(of.clone())).await });
+}
+
+/// Serves HTTP/1.1 on one socket until it ends, is upgraded, or the server stops.
+async fn http_connection(socket: std::net::TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+    let Ok(peer) = socket.peer_addr() else { return };
+    let Ok(socket) = TcpStream::from_std(socket) else { return };
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.wait_for(|stopped| *stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a request broke off");
+    }
+}
