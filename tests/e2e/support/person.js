@@ -1,0 +1,155 @@
+// One person at a browser of their own: says, hears, opens, sees. The words the tests are written in.
+// It must not know the server's process.
+
+import assert from "node:assert/strict";
+
+/** @typedef {import("playwright-core").Page} Page */
+
+export class Person {
+  /** @type {string[]} */ complaints = [];
+
+  /**
+   * @param {string} name
+   * @param {Page} page
+   * @param {string} url
+   */
+  constructor(name, page, url) {
+    this.name = name;
+    this.page = page;
+    this.url = url;
+    page.on("pageerror", (error) => this.complaints.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error" && !isNetwork(message.text())) this.complaints.push(message.text());
+    });
+  }
+
+  /** @param {string} [path] */
+  async opens(path = "/") {
+    await this.page.goto(this.url + path);
+  }
+
+  /** @param {string} [path] */
+  async signsIn(path = "/") {
+    await this.opens(path);
+    await this.givesName(this.name);
+    await this.isIn();
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} [email]
+   */
+  async givesName(name, email = "") {
+    await this.door.getByLabel("Name").fill(name);
+    await this.door.getByLabel("E-mail").fill(email);
+    await this.door.getByRole("button", { name: "Come in" }).click();
+  }
+
+  /** Waits until one is in a room, with a connection. */
+  async isIn(room = "Lobby") {
+    await this.page.getByRole("heading", { level: 1, name: room, exact: true }).waitFor();
+    await this.person(this.name).first().waitFor({ state: "attached" });
+  }
+
+  get door() {
+    return this.page.locator("sign-in-page");
+  }
+
+  get composer() {
+    return this.page.locator("#composer-text");
+  }
+
+  get log() {
+    return this.page.getByRole("log");
+  }
+
+  /** @param {string} text */
+  async says(text) {
+    await this.composer.fill(text);
+    await this.composer.press("Enter");
+  }
+
+  /** @param {string} text */
+  message(text) {
+    return this.log.getByRole("article").filter({ hasText: text });
+  }
+
+  /**
+   * The message is there and in the log for good.
+   * @param {string} text
+   */
+  async hears(text) {
+    await this.log.locator('article[data-state="confirmed"]').filter({ hasText: text }).first().waitFor();
+  }
+
+  /** @param {string} text */
+  async hasExactlyOnce(text) {
+    await this.hears(text);
+    assert.equal(await this.message(text).count(), 1, `“${text}” is there more than once`);
+  }
+
+  /** @param {string} name */
+  person(name) {
+    return this.page.locator("people-list li").filter({ hasText: name });
+  }
+
+  /** @param {string} name */
+  roomLink(name) {
+    return this.page.getByRole("navigation", { name: "Rooms" }).getByRole("link", { name });
+  }
+
+  /** @param {string} name */
+  async goesTo(name) {
+    await this.roomLink(name).click();
+    await this.isIn(name);
+  }
+
+  /** @param {string} name */
+  async creates(name) {
+    await this.page.getByRole("button", { name: "Create a room" }).click();
+    await this.page.getByRole("dialog").getByLabel("Name").fill(name);
+    await this.page.getByRole("button", { name: "Create", exact: true }).click();
+    await this.isIn(name);
+  }
+
+  /**
+   * Says many things at once, past the page.
+   * @param {number} count
+   * @param {string} [room]
+   */
+  async chatters(count, room = "lobby") {
+    await this.page.evaluate(
+      async ({ count, room }) => {
+        for (let index = 1; index <= count; index++) {
+          const answer = await fetch(`/api/rooms/${room}/messages`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ txn_id: `chatter-${Date.now()}-${index}`, text: `line ${index}` }),
+          });
+          if (!answer.ok) throw new Error(`saying line ${index} was answered ${answer.status}`);
+        }
+      },
+      { count, room },
+    );
+  }
+
+  /**
+   * Waits until something holds in the page.
+   * @template A
+   * @param {(argument: A) => unknown} condition run in the page
+   * @param {A} [argument]
+   */
+  async until(condition, argument) {
+    await this.page.waitForFunction(/** @type {any} */ (condition), argument);
+  }
+
+  /** Nothing was written to the console that a person at it would call an error; the policy's refusals are errors. */
+  async hasNothingToComplainAbout() {
+    assert.deepEqual(this.complaints, [], `${this.name}'s console`);
+  }
+}
+
+/** @param {string} text answers like 401 and lost sockets are part of the play; browsers report them all the same */
+function isNetwork(text) {
+  return /^Failed to load resource|^WebSocket connection to/.test(text);
+}

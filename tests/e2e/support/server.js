@@ -1,0 +1,85 @@
+// The real server as the tests run it: on a free port, with a directory of its own, stopped by its process id.
+// It must not know browsers.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const BINARY = process.env.CHINWAG_BIN ?? "target/debug/chinwag";
+
+export class Server {
+  #data;
+  /** @type {import("node:child_process").ChildProcess | null} */ #process = null;
+  url = "";
+
+  /** @param {string} data */
+  constructor(data) {
+    this.#data = data;
+  }
+
+  static async start() {
+    const server = new Server(await mkdtemp(join(tmpdir(), "chinwag-e2e-")));
+    await server.#run("127.0.0.1:0");
+    return server;
+  }
+
+  /** Pulls the plug: nothing is flushed, nobody is told. */
+  async killed() {
+    await this.#end("SIGKILL");
+  }
+
+  /** On the same data and the same port. */
+  async restarted() {
+    await this.#run(new URL(this.url).host);
+  }
+
+  /** Asks it to drain, and waits until it is gone. */
+  async drained() {
+    await this.#end("SIGTERM");
+  }
+
+  async stop() {
+    await this.#end("SIGTERM");
+    await rm(this.#data, { recursive: true, force: true });
+  }
+
+  /** @param {string} addr */
+  async #run(addr) {
+    const options = ["--addr", addr, "--data", this.#data, "--limits", "off"];
+    const child = spawn(BINARY, options, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#process = child;
+    this.url = await announcedUrl(child);
+    // What is not read would one day fill the pipe and hold the server up.
+    child.stdout?.resume();
+  }
+
+  /** @param {NodeJS.Signals} signal */
+  async #end(signal) {
+    const child = this.#process;
+    this.#process = null;
+    if (!child || child.exitCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill(signal);
+    await gone;
+  }
+}
+
+/** @param {import("node:child_process").ChildProcess} child */
+async function announcedUrl(child) {
+  if (!child.stdout) throw new Error("the server has no standard output");
+  const lines = createInterface({ input: child.stdout });
+  const failed = once(child, "error").then(([error]) => Promise.reject(error));
+  const exited = once(child, "exit").then(([code]) => Promise.reject(new Error(`the server ended with ${code}`)));
+  const heard = (async () => {
+    for await (const line of lines) {
+      const url = /https?:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
+      if (url) return url;
+    }
+    throw new Error("the server did not say where it is");
+  })();
+  for (const promise of [failed, exited, heard]) promise.catch(() => {});
+  return Promise.race([heard, failed, exited]);
+}

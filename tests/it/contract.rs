@@ -1,0 +1,247 @@
+//! The contract of the store, as its traits' comments state it: every test here holds every backend to it, each time
+//! on a fresh store. Here are the backends, and the words in which the tests are written.
+
+mod directory;
+mod log;
+mod restart;
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+
+use chinwag::error::{Error, Fatal, Result};
+use chinwag::protocol::{Author, Content, Epoch, Event, Kind, Position, RoomId, Seq, UserId};
+use chinwag::store::{
+    self, Announcement, Append, Committed, Completion, Directory, Durability, Effect, Log, NewUser, Options, RoomInfo,
+    Store, TokenHash, UNREAD_CAP, Unread, UserRecord, Watcher, Window,
+};
+use jiff::Timestamp;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+type Open = fn(&Options, Arc<dyn Watcher>) -> Result<Store, Fatal>;
+
+const BACKENDS: [(&str, Open); 1] = [("sqlite", store::open)];
+
+fn on_every_backend(test: impl Fn(House)) {
+    for (name, open) in BACKENDS {
+        println!("on {name}");
+        test(House::new(open, Durability::Full));
+    }
+}
+
+/// A store with a lobby, and an ear for what it announces.
+struct House {
+    open: Open,
+    durability: Durability,
+    dir: TempDir,
+    ear: Arc<Ear>,
+    store: Store,
+}
+
+impl House {
+    fn new(open: Open, durability: Durability) -> Self {
+        let house = Self::at(TempDir::new().unwrap(), open, durability);
+        house.room("lobby");
+        house
+    }
+
+    fn at(dir: TempDir, open: Open, durability: Durability) -> Self {
+        let ear = Arc::<Ear>::default();
+        let store = open(&Options { dir: dir.path().to_owned(), durability }, ear.clone()).unwrap();
+        Self { open, durability, dir, ear, store }
+    }
+
+    fn reopen(&mut self) {
+        self.log().close();
+        let options = Options { dir: self.dir.path().to_owned(), durability: self.durability };
+        self.store = (self.open)(&options, self.ear.clone()).unwrap();
+    }
+
+    /// What another process would find if this one ended now, without a word.
+    fn after_a_crash(self, durability: Durability) -> Self {
+        let dir = TempDir::new().unwrap();
+        // In this order: what moves from the WAL into the database meanwhile is then in both.
+        for file in ["chinwag.db", "chinwag.db-wal"] {
+            fs::copy(self.dir.path().join(file), dir.path().join(file)).unwrap();
+        }
+        Self::at(dir, self.open, durability)
+    }
+
+    fn log(&self) -> &dyn Log {
+        &*self.store.log
+    }
+
+    fn directory(&self) -> &dyn Directory {
+        &*self.store.directory
+    }
+
+    fn room(&self, id: &str) -> RoomId {
+        wait(self.directory().create_room(RoomInfo { id: id.into(), name: id.into() }, None)).unwrap();
+        id.into()
+    }
+
+    fn append(&self, room: &RoomId, event: Event, effect: Effect) -> Outcome {
+        let (told, outcome) = mpsc::channel();
+        let done = Completion::new(move |outcome| drop(told.send(outcome)));
+        self.log().append(Append { room: room.clone(), event, effect, done });
+        outcome
+    }
+
+    fn appended(&self, room: &RoomId, event: Event, effect: Effect) -> Result<Seq> {
+        self.append(room, event, effect).recv().unwrap()
+    }
+
+    fn says(&self, author: &Author, text: &str) -> Seq {
+        self.appended(&lobby(), message(author, text), Effect::None).unwrap()
+    }
+
+    fn say(&self, author: &Author, messages: u32) {
+        for _ in 0..messages {
+            self.says(author, "hello");
+        }
+    }
+
+    /// Has what `append` appends committed together: meanwhile the store is kept busy with something else.
+    fn together(&self, append: impl FnOnce() -> Vec<Outcome>) -> Vec<Result<Seq>> {
+        let aside = self.room(&format!("aside-{}", Uuid::now_v7()));
+        let gate = Arc::new(Barrier::new(2));
+        *self.ear.gate.lock().unwrap() = Some(gate.clone());
+        let busy = self.append(&aside, message(&author("nobody"), "wait"), Effect::None);
+        gate.wait();
+        let outcomes = append();
+        gate.wait();
+        busy.recv().unwrap().unwrap();
+        outcomes.into_iter().map(|outcome| outcome.recv().unwrap()).collect()
+    }
+
+    fn heard(&self, room: &RoomId) -> Vec<Event> {
+        self.ear.heard(room)
+    }
+
+    /// Which announcements of the lobby spoke of a redaction.
+    fn redacted(&self) -> Vec<bool> {
+        let batches = self.ear.batches.lock().unwrap();
+        batches.iter().flatten().filter(|heard| heard.room == lobby()).map(|heard| heard.redacted).collect()
+    }
+
+    fn position(&self, room: &RoomId) -> Position {
+        wait(self.log().position(room)).unwrap().unwrap()
+    }
+
+    fn read(&self, room: &RoomId, after: Seq) -> Vec<Event> {
+        wait(self.log().read(room, after, 10_000, 100_000_000)).unwrap().events
+    }
+
+    fn read_some(&self, after: Seq, limit: usize, bytes: usize) -> Vec<Seq> {
+        seqs(&wait(self.log().read(&lobby(), after, limit, bytes)).unwrap().events)
+    }
+
+    fn messages(&self, window: Window, limit: usize) -> (Vec<Seq>, bool) {
+        let page = wait(self.log().messages(&lobby(), window, limit)).unwrap();
+        (seqs(&page.events), page.more)
+    }
+
+    fn unread(&self, user: &Author, after: Seq) -> Unread {
+        wait(self.log().unread(&lobby(), user.id, after)).unwrap()
+    }
+
+    /// The read marker and the counts of a member of the lobby.
+    fn member(&self, user: &Author) -> Option<(Seq, Unread)> {
+        wait(self.directory().member(&lobby(), user.id)).unwrap().map(|joined| (joined.read, joined.unread))
+    }
+
+    fn adds(&self, user: &NewUser, expired_before: i64) -> Result<()> {
+        wait(self.directory().add_user(user.clone(), day(expired_before)))
+    }
+
+    fn holders(&self, folded: &[&str], expired_before: i64) -> HashMap<String, UserId> {
+        let folded = folded.iter().map(|name| (*name).to_owned()).collect();
+        wait(self.directory().holders(folded, day(expired_before))).unwrap()
+    }
+}
+
+type Outcome = mpsc::Receiver<Result<Seq>>;
+
+/// Remembers what was announced, and tells the outcomes after that.
+#[derive(Default)]
+struct Ear {
+    batches: Mutex<Vec<Vec<Announcement>>>,
+    /// The next batch waits here twice: once to say that it has come, once to be let through.
+    gate: Mutex<Option<Arc<Barrier>>>,
+}
+
+impl Ear {
+    fn heard(&self, room: &RoomId) -> Vec<Event> {
+        let batches = self.batches.lock().unwrap();
+        batches.iter().flatten().filter(|heard| heard.room == *room).flat_map(|heard| heard.events.clone()).collect()
+    }
+}
+
+impl Watcher for Ear {
+    fn committed(&self, batch: Committed) {
+        let gate = self.gate.lock().unwrap().take();
+        if let Some(gate) = gate {
+            gate.wait();
+            gate.wait();
+        }
+        self.batches.lock().unwrap().push(batch.announcements);
+        for receipt in batch.receipts {
+            receipt.done.tell(receipt.outcome);
+        }
+    }
+}
+
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
+}
+
+fn lobby() -> RoomId {
+    RoomId::lobby()
+}
+
+fn author(name: &str) -> Author {
+    Author { id: UserId::random(), name: name.into() }
+}
+
+fn message(author: &Author, text: &str) -> Event {
+    Event {
+        seq: 0,
+        id: Uuid::now_v7(),
+        kind: Kind::Message,
+        at: Timestamp::now(),
+        author: author.clone(),
+        txn_id: None,
+        target: None,
+        content: Some(Content::message(text, None, &[], 1)),
+    }
+}
+
+fn with_txn(author: &Author, txn_id: &str) -> Event {
+    Event { txn_id: Some(txn_id.into()), ..message(author, "hello") }
+}
+
+fn delete(author: &Author, target: Seq) -> Event {
+    Event { kind: Kind::Delete, target: Some(target), ..message(author, "gone") }
+}
+
+fn seqs(events: &[Event]) -> Vec<Seq> {
+    events.iter().map(|event| event.seq).collect()
+}
+
+/// A guest whose session was seen on this day.
+fn guest(name: &str, seen: i64) -> NewUser {
+    let id = UserId::random();
+    let mut token = TokenHash::default();
+    token[..16].copy_from_slice(id.0.as_bytes());
+    let record = UserRecord { id, name: name.into(), folded: name.to_lowercase(), email: None, guest: true };
+    NewUser { record, session: Some((token, day(seen))), joins: lobby(), read: 0 }
+}
+
+fn token(user: &NewUser) -> TokenHash {
+    user.session.expect("a guest of these tests has a session").0
+}
+
+fn day(number: i64) -> Timestamp {
+    Timestamp::from_second(number * 24 * 60 * 60).unwrap()
+}

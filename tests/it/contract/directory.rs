@@ -1,0 +1,255 @@
+//! The directory: rooms, members with their markers, users with their names and sessions.
+
+use std::collections::HashMap;
+
+use super::*;
+
+mod rooms {
+    use super::*;
+
+    #[test]
+    fn are_made_once() {
+        on_every_backend(|house| {
+            let info = RoomInfo { id: "garden".into(), name: "Garden".into() };
+            let ann = author("ann");
+            assert_eq!(wait(house.directory().room(&info.id)), Ok(None));
+            assert_eq!(wait(house.directory().create_room(info.clone(), Some(ann.id))), Ok(()));
+            let other = RoomInfo { name: "Another garden".into(), ..info.clone() };
+            let exists = wait(house.directory().create_room(other, Some(author("bob").id)));
+            assert_eq!(exists, Err(Error::Exists(info.id.clone())));
+            assert_eq!(wait(house.directory().room(&info.id)), Ok(Some(info.clone())));
+            let joined = wait(house.directory().joined(ann.id, 10)).unwrap();
+            assert_eq!(joined.iter().map(|joined| &joined.room).collect::<Vec<_>>(), [&info]);
+            assert_ne!(house.position(&info.id).epoch, house.position(&lobby()).epoch);
+        });
+    }
+
+    #[test]
+    fn are_listed_in_pages_by_what_they_are_called() {
+        on_every_backend(|house| {
+            for (id, name) in [("books", "Reading CLUB"), ("chess", "Chess club"), ("garden", "Garden")] {
+                let info = RoomInfo { id: id.into(), name: name.into() };
+                wait(house.directory().create_room(info, None)).unwrap();
+            }
+            house.says(&author("ann"), "hello");
+            let list = |query: &str, after: Option<&str>, limit| -> Vec<(String, Seq)> {
+                let after = after.map(RoomId::from);
+                let rooms = wait(house.directory().public_rooms(query, after.as_ref(), limit)).unwrap();
+                rooms.into_iter().map(|listed| (listed.room.id.to_string(), listed.head)).collect()
+            };
+            let named = |names: &[&str]| -> Vec<(String, Seq)> {
+                names.iter().map(|name| ((*name).to_owned(), Seq::from(*name == "lobby"))).collect()
+            };
+            assert_eq!(list("", None, 10), named(&["books", "chess", "garden", "lobby"]));
+            assert_eq!(list("", None, 2), named(&["books", "chess"]));
+            assert_eq!(list("", Some("chess"), 2), named(&["garden", "lobby"]));
+            assert_eq!(list("", Some("lobby"), 2), []);
+            assert_eq!(list("Club", None, 10), named(&["books", "chess"]));
+            assert_eq!(list("BOOK", None, 10), named(&["books"]));
+            assert_eq!(list("club", Some("books"), 10), named(&["chess"]));
+            assert_eq!(list("%", None, 10), []);
+        });
+    }
+
+    #[test]
+    fn that_were_joined_are_listed_by_their_last_event() {
+        on_every_backend(|mut house| {
+            let ann = author("ann");
+            let joined = |house: &House, limit| -> Vec<String> {
+                let rooms = wait(house.directory().joined(ann.id, limit)).unwrap();
+                rooms.into_iter().map(|joined| joined.room.id.to_string()).collect()
+            };
+            for id in ["a", "b", "c"] {
+                wait(house.directory().create_room(RoomInfo { id: id.into(), name: id.into() }, Some(ann.id))).unwrap();
+            }
+            assert_eq!(joined(&house, 10), ["c", "b", "a"]);
+            house.appended(&"a".into(), message(&author("bob"), "hello"), Effect::None).unwrap();
+            assert_eq!(joined(&house, 10), ["a", "c", "b"]);
+            wait(house.directory().create_room(RoomInfo { id: "d".into(), name: "d".into() }, Some(ann.id))).unwrap();
+            assert_eq!(joined(&house, 10), ["d", "a", "c", "b"]);
+            house.appended(&"b".into(), message(&author("bob"), "hello"), Effect::None).unwrap();
+            house.reopen();
+            assert_eq!(joined(&house, 10), ["b", "d", "a", "c"]);
+            assert_eq!(joined(&house, 2), ["b", "d"]);
+        });
+    }
+
+    #[test]
+    fn are_joined_and_left_with_an_event() {
+        on_every_backend(|house| {
+            let (ann, bob) = (author("ann"), author("bob"));
+            house.say(&bob, 2);
+            house.appended(&lobby(), message(&ann, "joins"), Effect::Join).unwrap();
+            house.say(&bob, 1);
+            assert_eq!(house.member(&ann), Some((3, Unread { messages: 1, mentions: 0 })));
+            house.appended(&lobby(), message(&ann, "leaves"), Effect::Leave).unwrap();
+            assert_eq!(house.member(&ann), None);
+            assert_eq!(wait(house.directory().joined(ann.id, 10)), Ok(vec![]));
+        });
+    }
+}
+
+mod read_markers {
+    use super::*;
+
+    #[test]
+    fn move_forward_and_back() {
+        on_every_backend(|house| {
+            let (ann, bob) = (author("ann"), author("bob"));
+            house.say(&bob, 5);
+            house.appended(&lobby(), message(&ann, "joins"), Effect::Join).unwrap();
+            let set = |markers: &[(&Author, Seq)]| {
+                let markers = markers.iter().map(|(user, seq)| ((lobby(), user.id), *seq)).collect();
+                wait(house.directory().set_markers(markers)).unwrap();
+            };
+            set(&[(&ann, 2), (&bob, 2)]);
+            assert_eq!(house.member(&ann), Some((2, Unread { messages: 3, mentions: 0 })));
+            assert_eq!(house.member(&bob), None, "who is no member has no marker");
+            set(&[(&ann, 4)]);
+            assert_eq!(house.member(&ann), Some((4, Unread { messages: 1, mentions: 0 })));
+            set(&[(&ann, 0)]);
+            let joined = wait(house.directory().joined(ann.id, 1)).unwrap().remove(0);
+            assert_eq!((joined.read, joined.unread), (0, Unread { messages: 5, mentions: 0 }));
+            assert_eq!(joined.position, house.position(&lobby()));
+            let elsewhere = HashMap::from([(("nowhere".into(), ann.id), 1)]);
+            assert_eq!(wait(house.directory().set_markers(elsewhere)), Ok(()));
+        });
+    }
+}
+
+mod names {
+    use super::*;
+
+    #[test]
+    fn are_held_in_any_case_while_their_session_is_seen() {
+        on_every_backend(|house| {
+            let bob = guest("Bob", 10);
+            house.adds(&bob, 0).unwrap();
+            assert_eq!(house.adds(&guest("bOB", 11), 0), Err(Error::NameTaken("bOB".to_owned())));
+            assert_eq!(house.holders(&["bob", "eve"], 0), HashMap::from([("bob".to_owned(), bob.record.id)]));
+            wait(house.directory().touch_session(token(&bob), day(20))).unwrap();
+            assert_eq!(house.adds(&guest("BOB", 21), 20), Err(Error::NameTaken("BOB".to_owned())));
+            assert!(house.holders(&["bob"], 21).is_empty());
+        });
+    }
+
+    #[test]
+    fn pass_on_from_who_was_not_seen_for_long() {
+        on_every_backend(|house| {
+            let (old, new) = (guest("Bob", 10), guest("bob", 50));
+            house.adds(&old, 0).unwrap();
+            house.adds(&new, 20).unwrap();
+            assert_eq!(house.holders(&["bob"], 20), HashMap::from([("bob".to_owned(), new.record.id)]));
+            assert_eq!(wait(house.directory().session(token(&old))), Ok(None));
+            assert_eq!(wait(house.directory().user(old.record.id)), Ok(Some(old.record)));
+        });
+    }
+
+    #[test]
+    fn are_free_with_the_last_session() {
+        on_every_backend(|house| {
+            let bob = guest("Bob", 10);
+            house.adds(&bob, 0).unwrap();
+            assert_eq!(wait(house.directory().end_session(token(&bob))), Ok(true));
+            assert_eq!(wait(house.directory().end_session(token(&bob))), Ok(false));
+            assert!(house.holders(&["bob"], 0).is_empty());
+            assert_eq!(house.adds(&guest("bob", 11), 0), Ok(()));
+        });
+    }
+
+    #[test]
+    fn are_not_held_without_a_session() {
+        on_every_backend(|house| {
+            let passing = NewUser { session: None, ..guest("Bob", 10) };
+            house.adds(&passing, 0).unwrap();
+            assert!(house.holders(&["bob"], 0).is_empty());
+            assert_eq!(house.adds(&guest("bob", 10), 0), Ok(()));
+            let eve = UserRecord { name: "Eve".into(), folded: "eve".to_owned(), ..passing.record };
+            wait(house.directory().change_user(eve, day(0))).unwrap();
+            assert!(house.holders(&["eve"], 0).is_empty());
+        });
+    }
+
+    #[test]
+    fn change() {
+        on_every_backend(|house| {
+            let (bob, eve) = (guest("Bob", 10), guest("Eve", 10));
+            house.adds(&bob, 0).unwrap();
+            house.adds(&eve, 0).unwrap();
+            let named = |user: &NewUser, name: &str| UserRecord {
+                name: name.into(),
+                folded: name.to_lowercase(),
+                email: Some("bob@example.org".to_owned()),
+                ..user.record.clone()
+            };
+            let rename = |user: &UserRecord, expired_before| {
+                wait(house.directory().change_user(user.clone(), day(expired_before)))
+            };
+            assert_eq!(rename(&named(&bob, "EVE"), 0), Err(Error::NameTaken("EVE".to_owned())));
+            assert_eq!(rename(&named(&bob, "BOB"), 0), Ok(()), "a name may change its case");
+            let robert = named(&bob, "Robert");
+            assert_eq!(rename(&robert, 0), Ok(()));
+            assert_eq!(wait(house.directory().user(bob.record.id)), Ok(Some(robert.clone())));
+            assert_eq!(house.holders(&["bob", "robert"], 0), HashMap::from([("robert".to_owned(), bob.record.id)]));
+            assert_eq!(rename(&named(&eve, "bob"), 0), Ok(()), "the old name is free");
+            assert_eq!(rename(&named(&guest("Fay", 10), "Fay"), 0), Err(Error::NoUser));
+        });
+    }
+}
+
+mod users {
+    use super::*;
+
+    #[test]
+    fn are_found_by_their_session() {
+        on_every_backend(|mut house| {
+            let bob = guest("Bob", 10);
+            house.adds(&bob, 0).unwrap();
+            wait(house.directory().touch_session(token(&bob), day(12))).unwrap();
+            house.reopen();
+            let session = wait(house.directory().session(token(&bob))).unwrap().unwrap();
+            assert_eq!((session.user, session.seen), (bob.record.clone(), day(12)));
+            assert_eq!(wait(house.directory().session(token(&guest("Eve", 1)))), Ok(None));
+            assert_eq!(wait(house.directory().user(UserId::random())), Ok(None));
+        });
+    }
+
+    #[test]
+    fn are_added_once_and_have_joined() {
+        on_every_backend(|house| {
+            house.say(&author("ann"), 3);
+            let bob = NewUser { read: 2, ..guest("Bob", 10) };
+            house.adds(&bob, 0).unwrap();
+            let again = UserRecord { name: "Eve".into(), folded: "eve".to_owned(), ..bob.record.clone() };
+            house.adds(&NewUser { record: again, read: 0, ..bob.clone() }, 0).unwrap();
+            assert_eq!(wait(house.directory().user(bob.record.id)), Ok(Some(bob.record.clone())));
+            assert!(house.holders(&["eve"], 0).is_empty());
+            let as_author = Author { id: bob.record.id, name: bob.record.name };
+            assert_eq!(house.member(&as_author), Some((2, Unread { messages: 1, mentions: 0 })));
+        });
+    }
+
+    #[test]
+    fn that_were_refused_leave_nothing_behind() {
+        on_every_backend(|house| {
+            let nowhere = NewUser { joins: "nowhere".into(), ..guest("Bob", 10) };
+            assert_eq!(house.adds(&nowhere, 0), Err(Error::NoRoom("nowhere".to_owned())));
+            assert_eq!(wait(house.directory().user(nowhere.record.id)), Ok(None));
+            assert_eq!(wait(house.directory().session(token(&nowhere))), Ok(None));
+            assert!(house.holders(&["bob"], 0).is_empty());
+        });
+    }
+
+    #[test]
+    fn lose_sessions_that_were_not_seen_for_long() {
+        on_every_backend(|house| {
+            let (bob, eve) = (guest("Bob", 10), guest("Eve", 20));
+            house.adds(&bob, 0).unwrap();
+            house.adds(&eve, 0).unwrap();
+            wait(house.directory().expire_sessions(day(20))).unwrap();
+            assert_eq!(wait(house.directory().session(token(&bob))), Ok(None));
+            assert!(wait(house.directory().session(token(&eve))).unwrap().is_some());
+            assert_eq!(house.holders(&["bob", "eve"], 0), HashMap::from([("eve".to_owned(), eve.record.id)]));
+        });
+    }
+}
