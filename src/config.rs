@@ -53,7 +53,7 @@ pub struct Config {
     #[arg(long, env = "CHINWAG_HEARTBEAT", value_name = "TIME", default_value = "30s", value_parser = heartbeat)]
     pub heartbeat: Duration,
 
-    /// Further origins whose pages may use this server, such as https://example.org, separated by commas
+    /// Further origins whose pages may use this server, such as <https://example.org>, separated by commas
     #[arg(long, env = "CHINWAG_ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub origins: Vec<String>,
 
@@ -163,7 +163,7 @@ fn to_usize(number: u32) -> usize {
 }
 
 fn heartbeat(text: &str) -> Result<Duration, String> {
-    let bounds = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
+    let bounds = Duration::from_millis(100)..=Duration::from_hours(1);
     let time = text.parse::<jiff::SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     time.filter(|time| bounds.contains(time)).ok_or_else(|| "expected a time from 100ms to 1h, such as 30s".to_owned())
 }

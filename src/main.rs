@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn serve(config: Config) -> Result<(), Fatal> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = server::listen(config.address()).await?;
+        let listener = server::listen(config.address())?;
         server::run(listener, config, told_to_stop()).await
     })
 }
@@ -62,7 +62,7 @@ async fn told_to_stop() {
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot listen for SIGTERM");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     };

@@ -32,8 +32,8 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long connections are given to close when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// A listener on this address. `Fatal::Listen` says why there is none.
-pub async fn listen(addr: SocketAddr) -> Result<TcpListener, Fatal> {
+/// A listener on this address, for the runtime that this is called in. `Fatal::Listen` says why there is none.
+pub fn listen(addr: SocketAddr) -> Result<TcpListener, Fatal> {
     let bind = || {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         #[cfg(unix)]

@@ -17,9 +17,9 @@ use crate::protocol::{CloseCode, Push, RoomId, UserId};
 use crate::store::{NewUser, TokenHash, UserRecord};
 
 /// A guest who was not seen for so long has lost session and name.
-pub const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub const SESSION_LASTS: Duration = Duration::from_hours(30 * 24);
 /// That a session was seen is noted at most so often.
-const SEEN_EVERY: Duration = Duration::from_secs(60 * 60);
+const SEEN_EVERY: Duration = Duration::from_hours(1);
 /// Names of this form are given by the server alone, so they need no look at the store.
 const GIVEN: &str = "guest-";
 const EMAIL_BYTES: usize = 254;

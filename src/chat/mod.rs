@@ -39,7 +39,7 @@ use crate::store::{
 /// `hello` lists at most so many rooms.
 const HELLO_ROOMS: usize = 500;
 const MARKERS_EVERY: Duration = Duration::from_secs(1);
-const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+const EXPIRE_EVERY: Duration = Duration::from_hours(1);
 
 pub struct Settings {
     pub workers: usize,

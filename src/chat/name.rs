@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn folding_twice_changes_nothing() {
-        for c in '\0'..=char::MAX {
+        for c in '\0'..='\u{1ffff}' {
             let once = fold(&String::from(c));
             assert_eq!(fold(&once), once, "U+{:04X}", u32::from(c));
         }

@@ -38,7 +38,7 @@ impl Segment {
         self.first + self.ends.len() as Seq - 1
     }
 
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
@@ -173,11 +173,11 @@ impl Tail {
             self.clear();
         }
         self.head = segment.last();
-        self.bytes += segment.len();
+        self.bytes += segment.size();
         self.segments.push_back(segment);
         while self.bytes > self.limit && self.segments.len() > 1 {
             if let Some(oldest) = self.segments.pop_front() {
-                self.bytes -= oldest.len();
+                self.bytes -= oldest.size();
             }
         }
     }
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_oldest_segments_go_when_the_tail_is_full() {
-        let mut tail = Tail::new(0, segment(1..=1).len() * 3);
+        let mut tail = Tail::new(0, segment(1..=1).size() * 3);
         for seq in 1..=10 {
             tail.append(segment(seq..=seq));
         }

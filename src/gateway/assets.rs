@@ -37,8 +37,8 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
         hash.update(name.as_bytes());
         hash.update(Web::get(&name).map(|file| file.metadata.sha256_hash()).unwrap_or_default());
     }
-    let bytes: [u8; 32] = hash.finalize().into();
-    bytes[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    let hash: [u8; 32] = hash.finalize().into();
+    format!("{:016x}", hash[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 });
 
 static INDEX: LazyLock<Bytes> = LazyLock::new(|| {

@@ -129,7 +129,7 @@ pub async fn rooms(
     asker: Asker,
     query: Result<Query<RoomsQuery>, QueryRejection>,
 ) -> Result<Response> {
-    let Query(query) = query.map_err(bad_query)?;
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     let limit = query.limit.unwrap_or(50);
     if !(1..=ROOMS_LIMIT).contains(&limit) {
         return Err(Error::Invalid(format!("limit: expected 1 to {ROOMS_LIMIT}, found {limit}")));
@@ -162,7 +162,7 @@ pub async fn history(
     Path(room): Path<String>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<Response> {
-    let Query(HistoryQuery { before, around, limit }) = query.map_err(bad_query)?;
+    let Query(HistoryQuery { before, around, limit }) = query.map_err(|rejection| bad_query(&rejection))?;
     let history = protocol::History { room: Cow::Owned(room), before, around, limit: limit.unwrap_or(50) };
     history.check()?;
     let page = gateway.chat.history(&RoomId::from(&*history.room), Window::of(&history), history.limit).await?;
@@ -233,7 +233,7 @@ fn me(user: &UserRecord) -> Me<'_> {
     Me { id: user.id, name: &user.name, guest: user.guest, email: user.email.as_deref() }
 }
 
-fn bad_query(rejection: QueryRejection) -> Error {
+fn bad_query(rejection: &QueryRejection) -> Error {
     Error::Invalid(format!("query: {}", rejection.body_text().to_lowercase()))
 }
 

@@ -297,7 +297,6 @@ impl Life {
                 break;
             }
         }
-        drop(decoding);
         self.decoder = decoder;
     }
 

@@ -153,10 +153,7 @@ struct Envelope<'a> {
 impl<'a> Command<'a> {
     /// Reads a text frame. The ref comes with the fault too, where one could be read.
     pub fn parse(text: &'a str) -> (Option<Ref>, Result<Self, Fault>) {
-        let envelope = match serde_json::from_str::<Envelope>(text) {
-            Ok(envelope) => envelope,
-            Err(_) => return envelope_fault(text),
-        };
+        let Ok(envelope) = serde_json::from_str::<Envelope>(text) else { return envelope_fault(text) };
         if matches!(&envelope.reference, Some(Ref::Text(text)) if text.len() > REF_BYTES) {
             return (None, Err(bad_ref()));
         }
