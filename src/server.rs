@@ -23,7 +23,7 @@ use crate::config::{Config, OnOff, url};
 use crate::error::Fatal;
 use crate::gateway::http::{self, Gateway};
 use crate::gateway::ws::Door;
-use crate::store::Durability;
+use crate::store::{self, Durability};
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 4096;
@@ -59,7 +59,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
         limits: config.limits(),
         heartbeat: config.heartbeat,
     };
-    let chat = Chat::start(settings, &options).await?;
+    let chat = Chat::start(settings, |watcher| store::open(&options, watcher)).await?;
     let draining = Arc::new(AtomicBool::new(false));
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();

@@ -10,10 +10,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::user::User;
+use super::limit::Permit;
+use super::user::{User, Users};
 use super::{Chat, News, name};
 use crate::error::{Error, Result};
-use crate::protocol::{CloseCode, Push, RoomId, UserId};
+use crate::protocol::{CloseCode, Me, Push, RoomId, UserId};
 use crate::store::{NewUser, TokenHash, UserRecord};
 
 /// A guest who was not seen for so long has lost session and name.
@@ -47,6 +48,28 @@ impl Token {
 pub struct Visitor {
     pub user: UserRecord,
     pub session: TokenHash,
+}
+
+impl Visitor {
+    /// The user as they may see themselves.
+    pub fn me(user: &UserRecord) -> Me<'_> {
+        Me { id: user.id, name: &user.name, guest: user.guest, email: user.email.as_deref() }
+    }
+
+    /// The user who is online, so that all know of what they do, else one for this request alone.
+    pub fn acting(self, users: &Users) -> Arc<User> {
+        let UserRecord { id, name, guest, .. } = self.user;
+        users.online(id).unwrap_or_else(|| Arc::new(User::new(id, name, guest, true)))
+    }
+}
+
+/// Leave to hold one connection, for as long as claim and permit are held.
+pub struct Admission {
+    pub user: Arc<User>,
+    pub session: Option<TokenHash>,
+    /// None where there is no name to hold.
+    pub claim: Option<NameClaim>,
+    pub permit: Permit,
 }
 
 /// What a visitor wants to be changed; None leaves it as it is.
@@ -115,15 +138,28 @@ impl Chat {
     pub async fn end_session(&self, visitor: &Visitor) -> Result<()> {
         self.directory().end_session(visitor.session).await?;
         if let Some(user) = self.users.online(visitor.user.id) {
-            for (worker, connections) in user.connections(|link| link.session == Some(visitor.session)) {
+            for (worker, connections) in user.connections(|link| link.session.as_deref() == Some(&visitor.session)) {
                 self.hub.tell(worker, News::Close { connections, code: CloseCode::SessionEnded });
             }
         }
         Ok(())
     }
 
+    /// Admits a connection: the visitor's, or that of a new guest who proposes a name.
+    pub async fn admit(&self, visitor: Option<Visitor>, proposed: Option<&str>, address: IpAddr) -> Result<Admission> {
+        let permit = self.limiter.connect(visitor.is_none().then_some(address))?;
+        if let Some(Visitor { user, session }) = visitor {
+            let user = Arc::new(User::new(user.id, user.name, user.guest, true));
+            let claim = self.hold_name(&user);
+            return Ok(Admission { user, session: Some(session), claim, permit });
+        }
+        self.limiter.arrive(address)?;
+        let (user, claim) = self.guest(proposed).await?;
+        Ok(Admission { user, session: None, claim: Some(claim), permit })
+    }
+
     /// A guest for the life of one connection, by the proposed name or one like it, and the claim on that name.
-    pub async fn guest(&self, proposed: Option<&str>) -> Result<(Arc<User>, NameClaim)> {
+    async fn guest(&self, proposed: Option<&str>) -> Result<(Arc<User>, NameClaim)> {
         let id = UserId::random();
         let (name, claim) = match proposed {
             Some(proposed) => self.claim_like(&own_name(proposed)?, id).await?,
@@ -136,7 +172,7 @@ impl Chat {
 
     /// Holds a connected user's name as long as the claim lives. Where another holds it, which only can be after a
     /// session expired under a living connection, there is nothing to hold.
-    pub fn hold_name(&self, user: &User) -> Option<NameClaim> {
+    fn hold_name(&self, user: &User) -> Option<NameClaim> {
         self.claim(&name::fold(&user.name()), user.id)
     }
 
@@ -194,7 +230,7 @@ impl Chat {
 
 /// A name that is held in memory, until dropped.
 pub struct NameClaim {
-    users: Arc<super::user::Users>,
+    users: Arc<Users>,
     folded: Box<str>,
 }
 

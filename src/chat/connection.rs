@@ -57,8 +57,14 @@ pub struct Reader {
     behind: Cell<bool>,
     /// It is owed the room's presence as a whole, once it is live.
     owed_presence: Cell<bool>,
-    /// A page read from the store, while it catches up.
-    page: RefCell<Option<View>>,
+    /// What was read from the store, while it catches up.
+    page: RefCell<Option<Box<ReadAhead>>>,
+}
+
+/// A page from the store, and the room's revision of which it is.
+struct ReadAhead {
+    view: View,
+    revision: u64,
 }
 
 /// How far `Connection::pump` came.
@@ -311,9 +317,14 @@ impl Reader {
         self.owed_presence.set(true);
     }
 
-    /// Takes a page that was read from the store after the cursor.
-    pub fn take_page(&self, segment: Segment) {
-        *self.page.borrow_mut() = Some(View::of(Arc::new(segment)));
+    /// Takes a page that was read from the store after the cursor, when the room was at this revision.
+    pub fn take_page(&self, segment: Segment, revision: u64) {
+        *self.page.borrow_mut() = Some(Box::new(ReadAhead { view: View::of(Arc::new(segment)), revision }));
+    }
+
+    /// Whether the subscription has neither ended nor been replaced.
+    pub fn is_attached(&self) -> bool {
+        self.connection.reader(self.room().id.as_str()).is_some_and(|reader| std::ptr::eq(&*reader, self))
     }
 
     /// Brings the reader to the head, from its page and the tail, as far as the wire and these go.
@@ -322,8 +333,10 @@ impl Reader {
             return Ok(CaughtUp::Live);
         }
         loop {
-            if let Some(page) = &*self.page.borrow() {
-                self.send_from(page)?;
+            if let Some(page) = &*self.page.borrow()
+                && page.revision == self.room().revision()
+            {
+                self.send_from(&page.view)?;
             }
             *self.page.borrow_mut() = None;
             match self.room().view_after(self.cursor(), view) {

@@ -148,6 +148,11 @@ impl Hub {
         self.inboxes.len()
     }
 
+    /// The bytes in the tails of all rooms.
+    pub fn tail_bytes(&self) -> usize {
+        self.all_tails.load(Ordering::Relaxed)
+    }
+
     /// The room, if it is live.
     pub fn room(&self, id: &RoomId) -> Option<Arc<Room>> {
         self.rooms.read().get(id).and_then(Weak::upgrade)
@@ -273,7 +278,7 @@ impl Hub {
                 self.inboxes[worker].put(News::Deliver(room.clone()));
             }
         }
-        if self.all_tails.load(Ordering::Relaxed) > self.limits.all_bytes {
+        if self.tail_bytes() > self.limits.all_bytes {
             self.shrink_tails();
         }
     }
@@ -283,7 +288,7 @@ impl Hub {
         let mut rooms: Vec<_> = self.rooms.read().values().filter_map(Weak::upgrade).collect();
         rooms.sort_by_key(|room| room.stirred.load(Ordering::Relaxed));
         for room in rooms {
-            if self.all_tails.load(Ordering::Relaxed) <= self.limits.all_bytes / 8 * 7 {
+            if self.tail_bytes() <= self.limits.all_bytes / 8 * 7 {
                 return;
             }
             room.drop_tail();

@@ -28,12 +28,12 @@ use self::room::Room;
 use self::user::{User, Users};
 use crate::error::{Error, Fatal, Result};
 use crate::protocol::{
-    Content, Cursor, Event, Hello, Kind, Limits, Me, MemberChange, Position, Push, RoomId, RoomState, Seq, Start,
-    UserId, VERSION,
+    Content, Cursor, Event, Hello, History, Kind, Limits, Me, MemberChange, Position, Push, RoomId, RoomState, Seq,
+    Start, UserId, VERSION,
 };
 use crate::store::{
-    self, Append, Completion, Directory, Effect, Joined, Log, Messages, NewUser, Page, RoomInfo, Store, Unread,
-    UserRecord, Window,
+    Append, Completion, Directory, Effect, Joined, Log, Messages, NewUser, Page, RoomInfo, Store, Unread, UserRecord,
+    Watcher, Window,
 };
 
 /// `hello` lists at most so many rooms.
@@ -63,6 +63,11 @@ pub struct Chat {
     lobby: Arc<Room>,
 }
 
+/// Told once what became of a post: its seq, or why it is not stored.
+pub trait Done: FnOnce(Result<Seq>) + Send + 'static {}
+
+impl<F: FnOnce(Result<Seq>) + Send + 'static> Done for F {}
+
 /// A room in the list that anyone may browse.
 #[derive(serde::Serialize)]
 pub struct Browsed {
@@ -74,10 +79,13 @@ pub struct Browsed {
 }
 
 impl Chat {
-    /// Opens the store and prepares the lobby.
-    pub async fn start(settings: Settings, options: &store::Options) -> Result<Arc<Self>, Fatal> {
+    /// Prepares the hub and the lobby. `open` opens the store, whose commits the watcher is to hear.
+    pub async fn start(
+        settings: Settings,
+        open: impl FnOnce(Arc<dyn Watcher>) -> Result<Store, Fatal>,
+    ) -> Result<Arc<Self>, Fatal> {
         let hub = Arc::new(Hub::new(settings.workers, settings.tails));
-        let store = store::open(options, hub.clone())?;
+        let store = open(hub.clone())?;
         let lobby = RoomInfo { id: RoomId::lobby(), name: "Lobby".into() };
         match store.directory.create_room(lobby.clone(), None).await {
             Ok(()) | Err(Error::Exists(_)) => {}
@@ -155,15 +163,15 @@ impl Chat {
     }
 
     /// Appends a message that `posts_at_once`. `done` is told the seq once it is durable, or why it is not.
-    pub fn post(&self, user: &Arc<User>, room: &RoomId, txn_id: &str, text: &str, done: Completion) {
+    pub fn post(&self, user: &Arc<User>, room: &RoomId, txn_id: &str, text: &str, done: impl Done) {
         match self.check_post(user, text) {
             Ok(text) => self.append_message(user, room, txn_id, text, Vec::new(), done),
-            Err(error) => done.tell(Err(error)),
+            Err(error) => done(Err(error)),
         }
     }
 
     /// Appends any message: stores its author first where that is needed, and finds out whom it mentions.
-    pub async fn post_any(&self, user: &Arc<User>, room: &RoomId, txn_id: &str, text: &str, done: Completion) {
+    pub async fn post_any(&self, user: &Arc<User>, room: &RoomId, txn_id: &str, text: &str, done: impl Done) {
         let prepared = async {
             let text = self.check_post(user, text)?;
             self.store_guest(user).await?;
@@ -171,13 +179,14 @@ impl Chat {
         };
         match prepared.await {
             Ok((text, mentions)) => self.append_message(user, room, txn_id, text, mentions, done),
-            Err(error) => done.tell(Err(error)),
+            Err(error) => done(Err(error)),
         }
     }
 
     /// A page of messages as they stand, rendered as this version renders.
-    pub async fn history(&self, room: &RoomId, window: Window, limit: usize) -> Result<Messages> {
-        let mut page = self.log().messages(room, window, limit).await?;
+    pub async fn history(&self, asked: &History<'_>) -> Result<Messages> {
+        let room = RoomId::from(&*asked.room);
+        let mut page = self.log().messages(&room, Window::of(asked), asked.limit).await?;
         page.events.iter_mut().for_each(refresh);
         Ok(page)
     }
@@ -347,7 +356,7 @@ impl Chat {
         txn_id: &str,
         text: &str,
         mentions: Vec<UserId>,
-        done: Completion,
+        done: impl Done,
     ) {
         let html = message::render(text);
         let content = Content::message(text, html.as_deref(), &mentions, message::RENDERER);
@@ -358,7 +367,7 @@ impl Chat {
             self.hub.schedule(&room.id, due);
         }
         let event = new_event(user, Kind::Message, Some(txn_id), content);
-        self.log().append(Append { room: room.clone(), event, effect, done });
+        self.log().append(Append { room: room.clone(), event, effect, done: Completion::new(done) });
     }
 
     /// Called with a message's outcome, wherever that is heard: the author has read up to their own message.

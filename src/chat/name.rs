@@ -408,7 +408,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_kept_name_is_kept_as_it_is(raw in "\\PC{0,12}|[a-z\u{300}-\u{310}\u{fe0f}\u{200d}❤👩💻ℹİ ]{0,8}") {
+        fn a_kept_name_is_kept_as_it_is(
+            raw in "\\PC{0,12}|[a-z\u{300}-\u{310}\u{fe0f}\u{200d}❤👩💻ℹİ ]{0,8}",
+        ) {
             if let Ok(name) = person(&raw) {
                 prop_assert_eq!(&person(&name), &Ok(name.clone()));
                 prop_assert_eq!(fold(&fold(&name)), fold(&name));

@@ -29,6 +29,8 @@ struct State {
     /// None until the store was asked.
     log: Option<(Epoch, Seq)>,
     tail: Tail,
+    /// How often what was read of the log became stale.
+    revision: u64,
 }
 
 /// What one worker has to do with this room.
@@ -57,7 +59,7 @@ impl Room {
         Self {
             id: info.id,
             name: info.name,
-            state: Mutex::new(State { log: None, tail: Tail::new(0, tail_bytes) }),
+            state: Mutex::new(State { log: None, tail: Tail::new(0, tail_bytes), revision: 0 }),
             presence: Mutex::default(),
             workers: (0..workers).map(|_| WorkerMark::default()).collect(),
             all_tails,
@@ -84,9 +86,15 @@ impl Room {
         self.change_tail(|state| {
             state.hear(announcement, segment);
             if announcement.redacted {
+                state.revision += 1;
                 state.tail.clear();
             }
         });
+    }
+
+    /// A page that was read from the store before this changed may hold what was redacted since.
+    pub fn revision(&self) -> u64 {
+        self.state.lock().revision
     }
 
     /// Drops the tail's frames; readers behind the head catch up from the store.
@@ -111,7 +119,8 @@ impl Room {
         let state = self.state.lock();
         match state.position() {
             Some(position) if position.epoch != cursor.epoch => return Ahead::Reset(position),
-            _ if cursor.seq == state.tail.head() => return Ahead::Nothing,
+            // A page from the store may have brought the reader further than was announced.
+            _ if cursor.seq >= state.tail.head() => return Ahead::Nothing,
             _ => {}
         }
         match state.tail.view_after(cursor.seq, view) {
@@ -203,6 +212,7 @@ impl State {
     /// In a new life of the log nothing that stands here is true any more.
     fn set_epoch(&mut self, epoch: Epoch, oldest: Seq) {
         if self.log.is_some_and(|(known, _)| known != epoch) {
+            self.revision += 1;
             self.tail.restart();
         }
         self.log = Some((epoch, oldest));
@@ -221,6 +231,10 @@ impl State {
         if let Some(segment) = segment
             && segment.last() > self.tail.head()
         {
+            if segment.first() > self.tail.head() + 1 {
+                // What was not heard may have been a redaction.
+                self.revision += 1;
+            }
             self.tail.append(Arc::new(segment));
         }
     }

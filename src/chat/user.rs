@@ -24,12 +24,11 @@ pub struct User {
 }
 
 /// One connection of a user.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     pub worker: usize,
     pub connection: ConnectionId,
-    /// The session by which it came in.
-    pub session: Option<TokenHash>,
+    /// The session by which it came in; boxed, since most guests have none.
+    pub session: Option<Box<TokenHash>>,
 }
 
 impl User {

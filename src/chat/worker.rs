@@ -171,7 +171,11 @@ impl Worker {
     /// Reads the next page for a reader that has fallen off the tail, and gives it to the reader.
     pub async fn read_page(&self, reader: Rc<Reader>) -> Result<()> {
         let Cursor { epoch, seq } = reader.cursor();
+        let revision = reader.room().revision();
         let page = self.chat.read_page(&reader.room().id, seq, PAGE_EVENTS, PAGE_BYTES).await?;
+        if !reader.is_attached() {
+            return Ok(());
+        }
         if !page.position.honours(Cursor { epoch, seq }) {
             reader.reset(page.position);
             return Ok(());
@@ -179,7 +183,7 @@ impl Worker {
         match Segment::encode(&reader.room().id, &page.events) {
             Some(segment) if segment.first() == seq + 1 => {
                 tracing::debug!(room = %reader.room().id, after = seq, events = page.events.len(), "caught up from the store");
-                reader.take_page(segment);
+                reader.take_page(segment, revision);
                 Ok(())
             }
             // The store has less than it announced.
@@ -369,7 +373,10 @@ impl LocalRoom {
         let start = self.round.get().unwrap_or(0);
         let readers = self.readers.borrow();
         let end = readers.len().min(start + SLICE);
-        let Some(position) = self.room.position() else { return false };
+        let Some(position) = self.room.position() else {
+            self.round.set(None);
+            return false;
+        };
         view.clear();
         let (mut events, mut reached) = (0, 0);
         for reader in &readers[start.min(end)..end] {

@@ -6,7 +6,6 @@ use std::io::Write;
 use std::sync::LazyLock;
 
 use axum::body::Bytes;
-use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
@@ -15,6 +14,7 @@ use parking_lot::Mutex;
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
+use super::http::InPath;
 use crate::error::{Error, Result};
 
 #[derive(RustEmbed)]
@@ -59,7 +59,7 @@ pub async fn page(headers: HeaderMap) -> Response {
     (own, encoded, body).into_response()
 }
 
-pub async fn asset(Path((hash, path)): Path<(String, String)>, headers: HeaderMap) -> Result<Response> {
+pub async fn asset(InPath((hash, path)): InPath<(String, String)>, headers: HeaderMap) -> Result<Response> {
     if hash != *HASH {
         return Err(Error::NoPath);
     }

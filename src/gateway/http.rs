@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Query, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tower_http::timeout::TimeoutLayer;
 
@@ -22,7 +24,6 @@ use super::ws::Arrival;
 use super::{assets, rest};
 use crate::chat::Chat;
 use crate::chat::auth::Visitor;
-use crate::chat::user::User;
 use crate::error::Error;
 use crate::frame;
 
@@ -78,26 +79,17 @@ struct SocketQuery {
 async fn socket(
     State(gateway): State<Gateway>,
     Asker { visitor, address }: Asker,
-    Query(query): Query<SocketQuery>,
+    query: Result<Query<SocketQuery>, QueryRejection>,
     mut request: Request,
 ) -> Result<Response, Error> {
     let accept = accept_key(request.headers())?;
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Error::Internal)?;
     if gateway.draining.load(Ordering::Acquire) {
         return Err(Error::Unavailable("this node is stopping; connect again"));
     }
-    let chat = &gateway.chat;
-    let permit = chat.limiter.connect(visitor.is_none().then_some(address))?;
-    let (user, session, claim) = if let Some(Visitor { user, session }) = visitor {
-        let user = Arc::new(User::new(user.id, user.name, user.guest, true));
-        let claim = chat.hold_name(&user);
-        (user, Some(session), claim)
-    } else {
-        chat.limiter.arrive(address)?;
-        let (user, claim) = chat.guest(query.name.as_deref()).await?;
-        (user, None, Some(claim))
-    };
-    let arrival = Arrival { upgrade, user, session, claim, permit };
+    let admission = gateway.chat.admit(visitor, query.name.as_deref(), address).await?;
+    let arrival = Arrival { upgrade, admission };
     gateway.arrivals.send(arrival).map_err(|_| Error::Unavailable("this node is stopping; connect again"))?;
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("Upgrade")),
@@ -146,6 +138,21 @@ impl Asker {
     pub fn known(self) -> Result<Visitor, Error> {
         self.visitor.ok_or(Error::NoSession)
     }
+}
+
+/// A part of the path, as it was before it was encoded. What is not UTF-8 then is no path of ours.
+pub struct InPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Gateway> for InPath<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Error> {
+        Path::from_request_parts(parts, gateway).await.map(|Path(part)| Self(part)).map_err(|_| Error::NoPath)
+    }
+}
+
+pub fn bad_query(rejection: &QueryRejection) -> Error {
+    Error::Invalid(format!("query: {}", rejection.body_text().to_lowercase()))
 }
 
 fn token(headers: &HeaderMap) -> Option<String> {

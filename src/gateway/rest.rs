@@ -2,24 +2,21 @@
 //! and how the server is. `post` and `history` are here too, for programs that hold no socket.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::http::{Asker, Gateway, SESSION_COOKIE};
+use super::http::{Asker, Gateway, InPath, SESSION_COOKIE, bad_query};
 use crate::chat::auth::{Change, SESSION_LASTS, Visitor};
-use crate::chat::user::User;
 use crate::chat::{Browsed, avatar};
 use crate::error::{Error, Result};
 use crate::protocol::{self, Me, RoomId, Seq, UserId, check_txn_id, history_json};
-use crate::store::{Completion, UserRecord, Window};
 
 const ROOMS_LIMIT: usize = 200;
 
@@ -71,14 +68,14 @@ pub async fn open_session(
     let origin = headers.get(header::ORIGIN);
     // A browser keeps its token in the cookie, where no script can read it.
     let shown = origin.is_none().then(|| token.as_str());
-    let answer = SessionAnswer { user: me(&user), token: shown };
+    let answer = SessionAnswer { user: Visitor::me(&user), token: shown };
     let cookie = session_cookie(token.as_str(), SESSION_LASTS.as_secs(), is_secure(origin))?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], axum::Json(answer)).into_response())
 }
 
 pub async fn session(asker: Asker) -> Result<Response> {
     let visitor = asker.known()?;
-    Ok(axum::Json(SessionAnswer { user: me(&visitor.user), token: None }).into_response())
+    Ok(axum::Json(SessionAnswer { user: Visitor::me(&visitor.user), token: None }).into_response())
 }
 
 #[derive(Deserialize)]
@@ -101,7 +98,7 @@ pub async fn change_user(
 ) -> Result<Response> {
     let change = Change { name: request.name, email: request.email };
     let user = gateway.chat.change_user(&asker.known()?, change).await?;
-    Ok(axum::Json(SessionAnswer { user: me(&user), token: None }).into_response())
+    Ok(axum::Json(SessionAnswer { user: Visitor::me(&user), token: None }).into_response())
 }
 
 pub async fn end_session(State(gateway): State<Gateway>, asker: Asker, headers: HeaderMap) -> Result<Response> {
@@ -140,13 +137,13 @@ pub async fn rooms(
     Ok(axum::Json(Rooms { rooms, more }).into_response())
 }
 
-pub async fn join(State(gateway): State<Gateway>, asker: Asker, Path(room): Path<String>) -> Result<StatusCode> {
-    gateway.chat.join(&user(&gateway, asker.known()?), &RoomId::from(&*room)).await?;
+pub async fn join(State(gateway): State<Gateway>, asker: Asker, InPath(room): InPath<String>) -> Result<StatusCode> {
+    gateway.chat.join(&asker.known()?.acting(&gateway.chat.users), &RoomId::from(&*room)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn leave(State(gateway): State<Gateway>, asker: Asker, Path(room): Path<String>) -> Result<StatusCode> {
-    gateway.chat.leave(&user(&gateway, asker.known()?), &RoomId::from(&*room)).await?;
+pub async fn leave(State(gateway): State<Gateway>, asker: Asker, InPath(room): InPath<String>) -> Result<StatusCode> {
+    gateway.chat.leave(&asker.known()?.acting(&gateway.chat.users), &RoomId::from(&*room)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -159,13 +156,13 @@ pub struct HistoryQuery {
 
 pub async fn history(
     State(gateway): State<Gateway>,
-    Path(room): Path<String>,
+    InPath(room): InPath<String>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<Response> {
     let Query(HistoryQuery { before, around, limit }) = query.map_err(|rejection| bad_query(&rejection))?;
     let history = protocol::History { room: Cow::Owned(room), before, around, limit: limit.unwrap_or(50) };
     history.check()?;
-    let page = gateway.chat.history(&RoomId::from(&*history.room), Window::of(&history), history.limit).await?;
+    let page = gateway.chat.history(&history).await?;
     let json = history_json(page.position, &page.events, page.more);
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
@@ -186,24 +183,24 @@ struct Posted {
 pub async fn post(
     State(gateway): State<Gateway>,
     asker: Asker,
-    Path(room): Path<String>,
+    InPath(room): InPath<String>,
     Json(request): Json<PostRequest>,
 ) -> Result<Response> {
-    let user = user(&gateway, asker.known()?);
+    let user = asker.known()?.acting(&gateway.chat.users);
     check_txn_id(&request.txn_id)?;
     let room = RoomId::from(&*room);
     let (tell, told) = tokio::sync::oneshot::channel();
-    let done = Completion::new(move |outcome| {
+    let done = move |outcome| {
         // Whoever asked may have gone; the message stands all the same.
         let _ = tell.send(outcome);
-    });
+    };
     gateway.chat.post_any(&user, &room, &request.txn_id, &request.text, done).await;
     let seq = told.await.unwrap_or(Err(Error::UnknownOutcome))?;
     gateway.chat.posted(&user, &room, seq);
     Ok((StatusCode::CREATED, axum::Json(Posted { room, seq })).into_response())
 }
 
-pub async fn avatar(State(gateway): State<Gateway>, Path(user): Path<String>) -> Result<Response> {
+pub async fn avatar(State(gateway): State<Gateway>, InPath(user): InPath<String>) -> Result<Response> {
     let id: UserId = user.parse().map_err(|_| Error::NoUser)?;
     let name = gateway.chat.user_name(id).await?.ok_or(Error::NoUser)?;
     let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "max-age=300")];
@@ -221,20 +218,6 @@ pub async fn ready(State(gateway): State<Gateway>) -> Response {
         return Error::Unavailable("this node is stopping").into_response();
     }
     axum::Json(serde_json::json!({ "status": "ready" })).into_response()
-}
-
-/// The user who is asking: the one who is online, so that all know of it, else one for this request alone.
-fn user(gateway: &Gateway, visitor: Visitor) -> Arc<User> {
-    let UserRecord { id, name, guest, .. } = visitor.user;
-    gateway.chat.users.online(id).unwrap_or_else(|| Arc::new(User::new(id, name, guest, true)))
-}
-
-fn me(user: &UserRecord) -> Me<'_> {
-    Me { id: user.id, name: &user.name, guest: user.guest, email: user.email.as_deref() }
-}
-
-fn bad_query(rejection: &QueryRejection) -> Error {
-    Error::Invalid(format!("query: {}", rejection.body_text().to_lowercase()))
 }
 
 /// A browser names its page's origin itself, so this holds behind a proxy that ends TLS too.

@@ -9,7 +9,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,17 +19,16 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use self::socket::Socket;
-use crate::chat::auth::NameClaim;
+use crate::chat::auth::{Admission, NameClaim};
 use crate::chat::connection::{Connection, OUTBOX_FULL, Pumped};
 use crate::chat::hub::ConnectionId;
 use crate::chat::limit::Permit;
 use crate::chat::tail::View;
-use crate::chat::user::{Link, User};
+use crate::chat::user::Link;
 use crate::chat::worker::Worker;
 use crate::error::Result;
 use crate::frame::{self, Decoder, Incoming};
 use crate::protocol::CloseCode;
-use crate::store::TokenHash;
 
 /// Fragments in one message, the most.
 const FRAGMENTS: u32 = 65_536;
@@ -46,11 +44,7 @@ const READ_BYTES: usize = 64 << 10;
 /// A connection that the HTTP side has admitted, on its way to its worker.
 pub struct Arrival {
     pub upgrade: OnUpgrade,
-    pub user: Arc<User>,
-    pub session: Option<TokenHash>,
-    /// The name of a guest who has no other hold on it.
-    pub claim: Option<NameClaim>,
-    pub permit: Permit,
+    pub admission: Admission,
 }
 
 /// What all WebSocket connections of one worker share.
@@ -85,11 +79,8 @@ impl Door {
     }
 
     /// One connection from its upgrade to its end.
-    pub async fn serve(self: Rc<Self>, arrival: Arrival) {
-        // Boxed, so that the state of the upgrade does not weigh on the connection's whole life.
-        if let Some(link) = Box::pin(self.welcome(arrival)).await {
-            link.await;
-        }
+    pub fn serve(self: Rc<Self>, arrival: Arrival) -> Service {
+        Service::Upgrading(Box::pin(async move { self.welcome(arrival).await }))
     }
 
     /// Pings who was not pinged for a heartbeat and closes who was silent for two, for ever.
@@ -121,13 +112,14 @@ impl Door {
         }
     }
 
-    async fn welcome(self: &Rc<Self>, arrival: Arrival) -> Option<Life> {
+    async fn welcome(self: Rc<Self>, arrival: Arrival) -> Option<Life> {
         let upgraded = arrival.upgrade.await.ok()?;
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let socket = Rc::new(Socket::new(parts.io.into_inner(), self.clock.clone()));
-        let link = Link { worker: self.worker.index, connection: id, session: arrival.session };
-        let user = self.worker.chat.users.connect(arrival.user, link);
+        let Admission { user, session, claim, permit } = arrival.admission;
+        let link = Link { worker: self.worker.index, connection: id, session: session.map(Box::new) };
+        let user = self.worker.chat.users.connect(user, link);
         let connection = Rc::new(Connection::new(id, user, socket.clone()));
         *socket.connection.borrow_mut() = Rc::downgrade(&connection);
         self.sockets.borrow_mut().insert(id, socket.clone());
@@ -142,8 +134,8 @@ impl Door {
             command: None,
             page: None,
             ending: None,
-            _claim: arrival.claim,
-            _permit: arrival.permit,
+            _claim: claim,
+            _permit: permit,
         };
         match self.worker.chat.hello(&life.connection.user).await {
             Ok((hello, joined)) => {
@@ -161,9 +153,33 @@ impl Door {
 
 type Task<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// What `serve` returns. A future of our own, since an `async fn` would keep place for its arguments and for the
+/// upgrade beside the life, as long as that lasts.
+pub enum Service {
+    Upgrading(Task<Option<Life>>),
+    Living(Life),
+}
+
+impl Future for Service {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Upgrading(upgrade) = &mut *self {
+            match ready!(upgrade.as_mut().poll(cx)) {
+                Some(life) => self.set(Self::Living(life)),
+                None => return Poll::Ready(()),
+            }
+        }
+        match &mut *self {
+            Self::Living(life) => Pin::new(life).poll(cx),
+            Self::Upgrading(_) => Poll::Pending,
+        }
+    }
+}
+
 /// A connection's life, polled by its own task: waits for the socket, for commands that take their time, and for
 /// pages from the store. All of it that is not always needed is boxed, since thousands of lives are idle.
-struct Life {
+pub struct Life {
     door: Rc<Door>,
     socket: Rc<Socket>,
     connection: Rc<Connection>,

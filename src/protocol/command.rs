@@ -21,6 +21,12 @@ pub enum Ref {
     Text(Box<str>),
 }
 
+impl Ref {
+    fn is_short(&self) -> bool {
+        matches!(self, Self::Number(_)) || matches!(self, Self::Text(text) if text.len() <= REF_BYTES)
+    }
+}
+
 #[derive(Debug, PartialEq)]
 pub enum Command<'a> {
     Create(Create<'a>),
@@ -154,7 +160,7 @@ impl<'a> Command<'a> {
     /// Reads a text frame. The ref comes with the fault too, where one could be read.
     pub fn parse(text: &'a str) -> (Option<Ref>, Result<Self, Fault>) {
         let Ok(envelope) = serde_json::from_str::<Envelope>(text) else { return envelope_fault(text) };
-        if matches!(&envelope.reference, Some(Ref::Text(text)) if text.len() > REF_BYTES) {
+        if envelope.reference.as_ref().is_some_and(|reference| !reference.is_short()) {
             return (None, Err(bad_ref()));
         }
         (envelope.reference, Self::of_type(&envelope.kind, text))
@@ -242,8 +248,8 @@ fn envelope_fault<'a>(text: &str) -> (Option<Ref>, Result<Command<'a>, Fault>) {
     };
     let reference = match object.get("ref").map(Ref::deserialize) {
         None => None,
-        Some(Ok(reference)) => Some(reference),
-        Some(Err(_)) => return (None, Err(bad_ref())),
+        Some(Ok(reference)) if reference.is_short() => Some(reference),
+        Some(_) => return (None, Err(bad_ref())),
     };
     let fault = match object.get("type") {
         None => "missing field `type`",
@@ -302,6 +308,14 @@ mod tests {
     fn a_fault_keeps_the_ref() {
         assert_eq!(Command::parse(r#"{"type":"dance","ref":"a"}"#).0, Some(Ref::Text("a".into())));
         assert_eq!(Command::parse(r#"{"ref":7}"#).0, Some(Ref::Number(7)));
+    }
+
+    #[test]
+    fn a_long_ref_is_not_given_back() {
+        let long = "r".repeat(REF_BYTES + 1);
+        for text in [format!(r#"{{"ref":"{long}"}}"#), format!(r#"{{"type":"dance","ref":"{long}"}}"#)] {
+            assert_eq!(Command::parse(&text), (None, Err(bad_ref())));
+        }
     }
 
     #[test]

@@ -111,6 +111,6 @@ impl Position {
 
     /// Whether reading on after `cursor` yields every event that its reader has not seen.
     pub fn honours(&self, cursor: Cursor) -> bool {
-        cursor.epoch == self.epoch && cursor.seq + 1 >= self.oldest && cursor.seq <= self.head
+        cursor.epoch == self.epoch && cursor.seq <= self.head && cursor.seq + 1 >= self.oldest
     }
 }

@@ -7,15 +7,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Life, Task};
-use crate::chat::Chat;
 use crate::chat::connection::Connection;
 use crate::chat::hub::News;
 use crate::chat::worker::Worker;
+use crate::chat::{Chat, Done};
 use crate::error::{Error, Result};
 use crate::protocol::{
     Author, Command, Epoch, History, Position, Post, Present, Read, Ref, RoomId, Seq, Subscribe, Typing, history_json,
 };
-use crate::store::{Completion, Window};
 
 #[derive(Serialize)]
 struct Nothing {}
@@ -155,7 +154,7 @@ async fn subscribe_to(
 }
 
 async fn page(chat: &Chat, history: &History<'_>) -> Result<Box<RawValue>> {
-    let page = chat.history(&RoomId::from(&*history.room), Window::of(history), history.limit).await?;
+    let page = chat.history(history).await?;
     RawValue::from_string(history_json(page.position, &page.events, page.more)).map_err(|error| {
         tracing::error!(%error, "a page of history is not valid JSON");
         Error::Internal
@@ -172,14 +171,14 @@ async fn present_users(chat: &Chat, present: &Present<'_>) -> Result<PresentUser
 }
 
 /// Counts a post as under way, and brings its outcome back to the connection's worker.
-fn settled_by(worker: &Worker, connection: &Connection, reference: Option<Ref>, room: RoomId) -> Completion {
+fn settled_by(worker: &Worker, connection: &Connection, reference: Option<Ref>, room: RoomId) -> impl Done + use<> {
     connection.posts_under_way.set(connection.posts_under_way.get() + 1);
     let (inbox, connection, user) = (worker.inbox().clone(), connection.id, connection.user.clone());
     let chat = worker.chat.clone();
-    Completion::new(move |outcome| {
+    move |outcome: Result<Seq>| {
         if let Ok(seq) = outcome {
             chat.posted(&user, &room, seq);
         }
         inbox.put(News::Settled { connection, reference, room, outcome });
-    })
+    }
 }
