@@ -1,0 +1,186 @@
+// One user's chat while the page is open: brings hello and pushes to the models they concern, and what the user does
+// to the connection. The one place where the models meet. It must not know the DOM or REST.
+
+import { Drafts } from "./drafts.js";
+import { Follower } from "./follower.js";
+import { Names } from "./names.js";
+import { Presence } from "./presence.js";
+import { Reading } from "./reading.js";
+import { Rooms } from "./rooms.js";
+import { Sender } from "./sender.js";
+import { Typing } from "./typing.js";
+import { Unsent } from "./unsent.js";
+
+/** @typedef {import("../wire.js").Push} Push */
+/** @typedef {import("../wire.js").Hello} Hello */
+/** @typedef {import("../wire.js").EventPush} EventPush */
+
+const NAMES_AT_ONCE = 100;
+
+/** Dispatches `open`, `post`, and `stranger` when hello greets someone else. */
+export class Chat extends EventTarget {
+  #sender;
+
+  /**
+   * @param {object} parts
+   * @param {import("../wire.js").Author} parts.user
+   * @param {import("./connection.js").Connection} parts.connection
+   * @param {import("../storage.js").Storage} parts.storage
+   * @param {import("./clock.js").Clock} parts.clock
+   */
+  constructor({ user, connection, storage, clock }) {
+    super();
+    this.user = user;
+    this.connection = connection;
+    this.textBytes = Infinity;
+    this.names = new Names();
+    this.rooms = new Rooms();
+    this.presence = new Presence();
+    this.typing = new Typing(clock, user.id);
+    this.drafts = new Drafts({ storage, userId: user.id, clock });
+    this.unsent = new Unsent({ storage, userId: user.id, clock });
+    this.follower = new Follower(connection);
+    this.reading = new Reading({
+      rooms: this.rooms,
+      tell: (room, seq) => connection.tell({ type: "read", room, seq }),
+      clock,
+      me: user.id,
+    });
+    this.#sender = new Sender(connection, this.unsent, clock);
+
+    connection.addEventListener("hello", (event) => this.#greeted(/** @type {CustomEvent} */ (event).detail));
+    connection.addEventListener("push", (event) => this.#pushed(/** @type {CustomEvent} */ (event).detail));
+    this.follower.addEventListener("event", (event) => this.#took(/** @type {CustomEvent} */ (event).detail));
+    this.follower.addEventListener("change", () => this.#settle());
+  }
+
+  /** The id of the room that is open. */
+  get room() {
+    return this.follower.room;
+  }
+
+  /**
+   * @param {string} room
+   * @param {{name?: string, seq?: number}} [options]
+   */
+  open(room, { name, seq } = {}) {
+    this.rooms.visit(room, name);
+    if (room !== this.room) {
+      this.presence.clear();
+      this.typing.clear();
+      this.reading.enter(room);
+    }
+    if (room === this.room && this.follower.log && seq === undefined) this.follower.jumpToEnd();
+    else this.follower.open(room, { around: seq, head: this.rooms.get(room)?.head });
+    this.dispatchEvent(new Event("open"));
+  }
+
+  /** @param {string} text */
+  post(text) {
+    if (!this.room) return;
+    this.unsent.add(this.room, text);
+    this.typing.restart();
+    this.follower.jumpToEnd();
+    this.dispatchEvent(new Event("post"));
+    this.#sender.flush();
+  }
+
+  /** @param {string} txnId */
+  retry(txnId) {
+    this.unsent.retry(txnId);
+    this.#sender.flush();
+  }
+
+  /** A key was pressed that changed what is being written. */
+  typed() {
+    if (this.room && this.typing.mayTell()) this.connection.tell({ type: "typing", room: this.room });
+  }
+
+  /** On signing out: nothing that was begun here is left behind. */
+  forget() {
+    this.unsent.forget();
+    this.drafts.forget();
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Promise<string>} the new room's id
+   */
+  async create(name) {
+    const { room } = await this.connection.request({ type: "create", name });
+    return room;
+  }
+
+  /** In a large room: the next names of those present. */
+  async learnNames() {
+    const { room } = this;
+    const reply = await this.connection.request({
+      type: "present",
+      room,
+      after: this.presence.lastId,
+      limit: NAMES_AT_ONCE,
+    });
+    if (room === this.room) this.presence.learn(reply.users);
+  }
+
+  /** @param {Hello} hello */
+  #greeted(hello) {
+    if (hello.user.id !== this.user.id) {
+      this.dispatchEvent(new Event("stranger"));
+      return;
+    }
+    this.user = { id: hello.user.id, name: hello.user.name };
+    this.textBytes = hello.limits.text_bytes;
+    this.rooms.replace(hello.rooms);
+    this.typing.clear();
+    if (this.room) {
+      if (this.follower.log) this.reading.reconnected();
+      else this.reading.enter(this.room);
+      this.follower.resume();
+    }
+    this.#sender.flush();
+  }
+
+  /** @param {Push} push */
+  #pushed(push) {
+    if (push.type === "event") this.follower.heard(push);
+    else if (push.type === "room") this.#counted(push);
+    else if (push.type === "reset") this.follower.wasReset(push.room);
+    else if (push.type === "user") this.#renamed(push);
+    else if (push.type === "presence" && push.room === this.room) this.presence.apply(push);
+    else if (push.type === "typing" && push.room === this.room) this.typing.replace(push.users);
+  }
+
+  /** @param {import("../wire.js").RoomPush} push */
+  #counted(push) {
+    const known = this.rooms.get(push.room);
+    const { read, unread, mentions } = known && this.reading.knowsBetter(push) ? known : push;
+    this.rooms.update({ ...push, read, unread, mentions });
+  }
+
+  /** @param {EventPush} event */
+  #took(event) {
+    if (event.kind === "message") this.typing.wrote(event.author.id);
+    this.reading.heard(event);
+    this.rooms.arrived(event, this.user.id);
+    this.reading.keepUp(event.seq);
+  }
+
+  // Own messages that stand in the log wait no longer, whichever way they came to be known.
+  #settle() {
+    const { log } = this.follower;
+    if (!log) return;
+    for (const { txn_id } of this.unsent.of(log.room)) {
+      const stands = log.entries.some((entry) => entry.txn_id === txn_id && entry.author.id === this.user.id);
+      if (stands) this.unsent.discard(txn_id);
+    }
+    this.unsent.settle(log.room, log.cursor.seq);
+  }
+
+  /** @param {import("../wire.js").UserPush} user */
+  #renamed(user) {
+    this.names.changed(user);
+    this.presence.rename(user);
+    if (user.id === this.user.id) this.user = { id: user.id, name: user.name };
+  }
+}

@@ -1,0 +1,51 @@
+// Times as people read them, in their zone and manner: the hour beside a message, the whole of it on hover, the day
+// between two days. It must not know messages.
+
+const DAY_MS = 86_400_000;
+
+export class Times {
+  #now;
+  #hour;
+  #full;
+  #day;
+  #dayWithYear;
+  #dayKey;
+
+  /**
+   * @param {{now: () => number, locale: string, timeZone?: string}} options
+   */
+  constructor({ now, locale, timeZone }) {
+    // The page speaks English: "Today" beside "vendredi" would read like a mistake. Hours follow the reader's habit.
+    const words = locale.startsWith("en") ? locale : "en-GB";
+    this.#now = now;
+    this.#hour = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", timeZone });
+    this.#full = new Intl.DateTimeFormat(words, { dateStyle: "full", timeStyle: "medium", timeZone });
+    this.#day = new Intl.DateTimeFormat(words, { weekday: "long", day: "numeric", month: "long", timeZone });
+    this.#dayWithYear = new Intl.DateTimeFormat(words, { day: "numeric", month: "long", year: "numeric", timeZone });
+    this.#dayKey = new Intl.DateTimeFormat("en-CA", { year: "numeric", month: "2-digit", day: "2-digit", timeZone });
+  }
+
+  /** @param {number} at */
+  hour(at) {
+    return this.#hour.format(at);
+  }
+
+  /** @param {number} at */
+  full(at) {
+    return this.#full.format(at);
+  }
+
+  /** @param {number} at @returns {string} the same for two times of one local day */
+  dayKey(at) {
+    return this.#dayKey.format(at);
+  }
+
+  /** @param {number} at */
+  day(at) {
+    const now = this.#now();
+    const key = this.dayKey(at);
+    if (key === this.dayKey(now)) return "Today";
+    if (key === this.dayKey(now - DAY_MS)) return "Yesterday";
+    return now - at < 300 * DAY_MS ? this.#day.format(at) : this.#dayWithYear.format(at);
+  }
+}

@@ -1,0 +1,71 @@
+// The words of the wire that the page speaks: the shapes of frames as types, and the close codes by name.
+// Types and constants only. It must not know sockets, models or the DOM.
+
+/** @typedef {{id: string, name: string}} Author */
+/** @typedef {{epoch: string, seq: number}} Cursor */
+
+/**
+ * @typedef {object} RoomEvent
+ * @property {number} seq
+ * @property {string} kind
+ * @property {string} at
+ * @property {Author} author
+ * @property {string} [id]
+ * @property {string} [txn_id]
+ * @property {string} [text]
+ * @property {string} [html]
+ * @property {string[]} [mentions]
+ * @property {boolean} [redacted]
+ * @property {unknown} [edited]
+ * @property {number} [target]
+ * @property {string} [change]
+ * @property {string} [topic]
+ */
+
+/**
+ * @typedef {object} RoomSummary
+ * @property {string} room
+ * @property {string} [name]
+ * @property {number} head
+ * @property {number} read
+ * @property {number} unread
+ * @property {number} mentions
+ * @property {string} [epoch]
+ */
+
+/**
+ * @typedef {object} Hello
+ * @property {"hello"} type
+ * @property {number} protocol
+ * @property {Author & {guest?: boolean}} user
+ * @property {RoomSummary[]} rooms
+ * @property {number} heartbeat_ms
+ * @property {{text_bytes: number, frame_bytes: number}} limits
+ */
+
+/** @typedef {{epoch: string, head: number, oldest: number, messages: RoomEvent[], more: boolean}} Page */
+
+/** @typedef {RoomEvent & {type: "event", room: string}} EventPush */
+/** @typedef {{type: "presence", room: string, count: number, online?: Author[], joined?: Author[], left?: string[]}} PresencePush */
+/** @typedef {{type: "typing", room: string, users: Author[]}} TypingPush */
+/** @typedef {RoomSummary & {type: "room", gone?: boolean}} RoomPush */
+/** @typedef {{type: "user", id: string, name: string, picture?: string}} UserPush */
+/** @typedef {{type: "reset", room: string, epoch: string, oldest: number, head: number}} ResetPush */
+/** @typedef {EventPush | PresencePush | TypingPush | RoomPush | UserPush | ResetPush} Push */
+
+/**
+ * @typedef {object} WireError
+ * @property {string} code
+ * @property {string} message
+ * @property {number} [retry_after_ms]
+ * @property {string} [room]
+ */
+
+/** The numbers a socket is closed with. Those not named here mean: come back, a little later each time. */
+export const CLOSE = Object.freeze({
+  drain: 1001,
+  lost: 1006,
+  notAllowed: 1008,
+  sessionEnded: 4001,
+  tooMany: 4029,
+});
