@@ -26,14 +26,14 @@ play("a room is created, found by part of its name, joined and talked in", async
 
 play("a room that is visited is listed only while it is open", async ({ joins }) => {
   const alice = await joins("alice");
-  await alice.creates("Garden");
+  await alice.creates("Soup & stews");
   const bob = await joins("bob");
-  await bob.opens("/r/garden");
-  await bob.isIn("Garden");
+  await bob.opens("/r/soup-stews");
+  await bob.isIn("Soup & stews");
   await bob.says("just looking");
   await alice.hears("just looking");
   await bob.goesTo("Lobby");
-  await bob.roomLink("Garden").waitFor({ state: "detached" });
+  await bob.roomLink("Soup & stews").waitFor({ state: "detached" });
 });
 
 play("a room can be left, the lobby cannot", async ({ joins }) => {
@@ -121,6 +121,8 @@ play("a room that is not there says so", async ({ joins }) => {
   const alice = await joins("alice");
   await alice.opens("/r/nowhere-at-all");
   await alice.page.getByText("There is no such room").waitFor();
+  assert.equal(await alice.composer.isVisible(), false);
+  assert.equal(await alice.roomLink("nowhere-at-all").count(), 0);
   await alice.goesTo("Lobby");
   await alice.says("back again");
   await alice.hears("back again");

@@ -75,12 +75,16 @@ play("a new message does not yank someone who reads further up, but tells them",
   assert.equal(await alice.log.locator(".divider--unread + article").filter({ hasText: "psst" }).count(), 1);
 });
 
-play("someone at the end stays at the end", async ({ joins }) => {
+play("someone at the end stays at the end, also while the composer grows", async ({ joins }) => {
   const bob = await joins("bob");
   const alice = await joins("alice");
   await bob.chatters(40);
   await alice.hears("line 40");
   await isAtTheEnd(alice);
+  for (const key of ["a", "Shift+Enter", "b", "Shift+Enter", "c", "d"]) {
+    await alice.composer.press(key);
+    await isAtTheEnd(alice);
+  }
 });
 
 play("one's own message leads to the end", async ({ joins }) => {

@@ -42,10 +42,14 @@ after(() => browser?.close());
  * @param {(stage: Stage) => Promise<void>} run
  */
 export function play(caption, run) {
-  test(caption, { timeout: PLAY_MS }, async () => {
+  test(caption, { timeout: PLAY_MS }, async (scene) => {
     const server = await Server.start();
     /** @type {Person[]} */
     const people = [];
+    scene.after(async () => {
+      for (const person of people) await person.page.context().close();
+      await server.stop();
+    });
 
     /** @type {Stage["enters"]} */
     const enters = async (name, options = {}) => {
@@ -62,12 +66,7 @@ export function play(caption, run) {
       return person;
     };
 
-    try {
-      await run({ server, enters, joins });
-      for (const person of people) await person.hasNothingToComplainAbout();
-    } finally {
-      for (const person of people) await person.page.context().close();
-      await server.stop();
-    }
+    await run({ server, enters, joins });
+    for (const person of people) await person.hasNothingToComplainAbout();
   });
 }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const BINARY = process.env.CHINWAG_BIN ?? "target/debug/chinwag";
+const DRAINED_WITHIN_MS = 15_000;
 
 export class Server {
   #data;
@@ -50,6 +51,9 @@ export class Server {
   async #run(addr) {
     const options = ["--addr", addr, "--data", this.#data, "--limits", "off"];
     const child = spawn(BINARY, options, { stdio: ["ignore", "pipe", "inherit"] });
+    const leftOver = () => child.kill("SIGKILL");
+    process.once("exit", leftOver);
+    child.once("exit", () => process.off("exit", leftOver));
     this.#process = child;
     this.url = await announcedUrl(child);
     // What is not read would one day fill the pipe and hold the server up.
@@ -61,9 +65,14 @@ export class Server {
     const child = this.#process;
     this.#process = null;
     if (!child || child.exitCode !== null) return;
-    const gone = once(child, "exit");
+    const gone = once(child, "exit", { signal: AbortSignal.timeout(DRAINED_WITHIN_MS) });
     child.kill(signal);
-    await gone;
+    try {
+      await gone;
+    } catch {
+      child.kill("SIGKILL");
+      throw new Error(`the server did not end on ${signal}`);
+    }
   }
 }
 

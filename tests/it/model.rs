@@ -1,0 +1,229 @@
+//! The live path against a model so simple that it cannot be wrong: whatever happens to rooms, workers and wires, and
+//! in whatever order, every subscription brings exactly the events after its cursor, each once and whole. A failing
+//! play is kept in model.seeds and played again; `CHINWAG_LONG=1` plays many more.
+
+mod stage;
+mod stream;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+use self::stage::{Announce, Stage, TAILS, Tails};
+
+/// One thing that happens. Who and where are numbers that are taken modulo as many as there are.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Messages of these lengths are committed together. They are announced later.
+    Append {
+        room: usize,
+        lengths: Vec<usize>,
+    },
+    /// A deletion is committed, and empties this event.
+    Redact {
+        room: usize,
+        target: u64,
+    },
+    /// The log begins another life, as after a restore.
+    Restore {
+        room: usize,
+    },
+    /// The hub hears of the oldest commit that it has not heard of.
+    Announce(Announce),
+    Subscribe {
+        who: usize,
+        room: usize,
+        last: u64,
+    },
+    Resume {
+        who: usize,
+        room: usize,
+        seq: u64,
+        stale: bool,
+    },
+    Unsubscribe {
+        who: usize,
+        room: usize,
+    },
+    /// The room's live readers are sent a signal.
+    Signal {
+        room: usize,
+    },
+    Ping {
+        who: usize,
+    },
+    /// The wire takes this many bytes more, then blocks.
+    Take {
+        who: usize,
+        bytes: usize,
+    },
+    /// The wire takes everything.
+    Flow {
+        who: usize,
+    },
+    /// The wire takes at most so many bytes at once.
+    Narrow {
+        who: usize,
+        bytes: usize,
+    },
+    /// What the store was asked is answered.
+    Answers,
+    /// The worker does a bit of its work.
+    Round,
+    /// The connection's task runs, if it was woken; or for nothing.
+    Tend {
+        who: usize,
+        woken: bool,
+    },
+    /// The connection breaks, and another takes its place.
+    Leave {
+        who: usize,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (who, room) = (any::<u8>().prop_map(usize::from), any::<u8>().prop_map(usize::from));
+    let lengths = vec(prop_oneof![6 => 0..40_usize, 2 => 40..400_usize, 1 => 2_000..70_000_usize], 1..6);
+    let announce = prop_oneof![
+        8 => Just(Announce::AsItIs),
+        2 => (1..4_u64).prop_map(Announce::Overlapping),
+        2 => Just(Announce::WithTheNext),
+        1 => Just(Announce::Lost),
+    ];
+    let few = prop_oneof![Just(1_usize), 2..20_usize, 20..2_000_usize];
+    prop_oneof![
+        12 => (room.clone(), lengths).prop_map(|(room, lengths)| Op::Append { room, lengths }),
+        3 => (room.clone(), any::<u64>()).prop_map(|(room, target)| Op::Redact { room, target }),
+        1 => room.clone().prop_map(|room| Op::Restore { room }),
+        14 => announce.prop_map(Op::Announce),
+        6 => (who.clone(), room.clone(), 0..12_u64).prop_map(|(who, room, last)| Op::Subscribe { who, room, last }),
+        4 => (who.clone(), room.clone(), any::<u64>(), prop::bool::weighted(0.1))
+            .prop_map(|(who, room, seq, stale)| Op::Resume { who, room, seq, stale }),
+        3 => (who.clone(), room.clone()).prop_map(|(who, room)| Op::Unsubscribe { who, room }),
+        1 => room.prop_map(|room| Op::Signal { room }),
+        1 => who.clone().prop_map(|who| Op::Ping { who }),
+        4 => (who.clone(), few.clone()).prop_map(|(who, bytes)| Op::Take { who, bytes }),
+        4 => who.clone().prop_map(|who| Op::Flow { who }),
+        2 => (who.clone(), few).prop_map(|(who, bytes)| Op::Narrow { who, bytes }),
+        8 => Just(Op::Answers),
+        12 => Just(Op::Round),
+        14 => (who.clone(), prop::bool::weighted(0.8)).prop_map(|(who, woken)| Op::Tend { who, woken }),
+        1 => who.prop_map(|who| Op::Leave { who }),
+    ]
+}
+
+fn tails() -> impl Strategy<Value = Tails> {
+    prop_oneof![
+        3 => (300..3_000_usize, 300..6_000_usize).prop_map(|(room_bytes, all_bytes)| Tails { room_bytes, all_bytes }),
+        1 => Just(TAILS),
+    ]
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    let cases = if std::env::var_os("CHINWAG_LONG").is_some() { cases * 16 } else { cases };
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 2_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("seeds"))),
+        ..ProptestConfig::default()
+    }
+}
+
+fn play(connections: usize, rooms: usize, tails: Tails, ops: &[Op]) {
+    let mut stage = Stage::new(connections, rooms, tails);
+    for op in ops {
+        stage.does(op);
+        stage.is_bounded();
+    }
+    stage.comes_to_rest();
+    stage.all_is_told();
+    stage.leaves_nothing();
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+
+    #[test]
+    fn every_subscription_brings_the_events_after_its_cursor(
+        connections in 1..5_usize,
+        rooms in 1..4_usize,
+        tails in tails(),
+        ops in vec(op(), 1..120),
+    ) {
+        play(connections, rooms, tails, &ops);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(8))]
+
+    /// So many that a round is cut into slices, between which readers come and go.
+    #[test]
+    fn a_crowd_is_served_in_slices(connections in 257..600_usize, ops in vec(op(), 1..120)) {
+        let everyone = (0..connections).map(|who| Op::Subscribe { who, room: 0, last: 0 });
+        let ops: Vec<_> = everyone.chain(ops).collect();
+        play(connections, 2, TAILS, &ops);
+    }
+}
+
+/// Guards against a worker that span until the hub had heard what a page from the store already held.
+#[test]
+fn a_reader_may_be_ahead_of_what_was_announced() {
+    play(
+        1,
+        1,
+        TAILS,
+        &[
+            Op::Append { room: 0, lengths: vec![1, 2, 3] },
+            Op::Announce(Announce::AsItIs),
+            Op::Subscribe { who: 0, room: 0, last: 2 },
+            Op::Tend { who: 0, woken: true },
+            Op::Append { room: 0, lengths: vec![4] },
+            Op::Answers,
+            Op::Tend { who: 0, woken: false },
+        ],
+    );
+}
+
+/// Guards against a page, read before a deletion, that a slow reader was still sent long after it.
+#[test]
+fn what_was_deleted_is_not_sent_from_a_page_that_waits() {
+    play(
+        1,
+        1,
+        TAILS,
+        &[
+            Op::Append { room: 0, lengths: vec![9, 9, 9] },
+            Op::Subscribe { who: 0, room: 0, last: 3 },
+            Op::Answers,
+            Op::Take { who: 0, bytes: 300 },
+            Op::Tend { who: 0, woken: true },
+            Op::Answers,
+            Op::Redact { room: 0, target: 2 },
+            Op::Announce(Announce::AsItIs),
+            Op::Announce(Announce::AsItIs),
+            Op::Flow { who: 0 },
+        ],
+    );
+}
+
+/// Guards against a page, read for a subscription that was since replaced, that ended the new one.
+#[test]
+fn a_page_for_a_subscription_that_is_over_changes_nothing() {
+    play(
+        1,
+        1,
+        TAILS,
+        &[
+            Op::Append { room: 0, lengths: vec![1, 2, 3] },
+            Op::Subscribe { who: 0, room: 0, last: 3 },
+            Op::Answers,
+            Op::Tend { who: 0, woken: true },
+            Op::Restore { room: 0 },
+            Op::Unsubscribe { who: 0, room: 0 },
+            Op::Tend { who: 0, woken: true },
+            Op::Answers,
+            Op::Tend { who: 0, woken: true },
+        ],
+    );
+}

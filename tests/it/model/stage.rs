@@ -1,0 +1,763 @@
+//! Where the plays are played: the real chat, hub, worker and store, with the test between them. It decides when a
+//! commit is announced, when the store's answers come, when a task runs, and what a wire takes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use chinwag::chat::connection::{Connection, OUTBOX_FULL, Pumped};
+use chinwag::chat::hub::{News, TailLimits};
+use chinwag::chat::tail::View;
+use chinwag::chat::user::User;
+use chinwag::chat::worker::Worker;
+use chinwag::chat::{Chat, Settings};
+use chinwag::error::{Error, Result};
+use chinwag::frame;
+use chinwag::protocol::{
+    Author, Content, Cursor, Epoch, Event, Kind, Limits, Position, Ref, RoomId, Seq, Start, UserId,
+};
+use chinwag::store::{
+    self, Announcement, Answer, Append, Committed, Completion, Durability, Effect, Log, Messages, Options, Page,
+    RoomInfo, Store, Unread, Watcher, Window,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::Op;
+use super::stream::{Frame, Pipe};
+
+pub type Tails = TailLimits;
+
+/// Those of a server that is started without options.
+pub const TAILS: Tails = TailLimits { room_bytes: 256 << 10, all_bytes: 64 << 20 };
+
+/// How the hub hears of the next commit.
+#[derive(Clone, Copy, Debug)]
+pub enum Announce {
+    AsItIs,
+    /// With so many events that it has heard of.
+    Overlapping(u64),
+    /// Together with the one after it.
+    WithTheNext,
+    /// Not at all.
+    Lost,
+}
+
+pub struct Stage {
+    chat: Arc<Chat>,
+    worker: Rc<Worker>,
+    work: Pin<Box<dyn Future<Output = ()>>>,
+    worker_bell: Arc<Bell>,
+    store: Arc<StagedLog>,
+    committed: mpsc::Receiver<Announcement>,
+    /// What the hub has not heard of, the oldest first.
+    unheard: VecDeque<Announcement>,
+    rooms: Vec<Logged>,
+    clients: Vec<Client>,
+    gone: Vec<Client>,
+    author: Author,
+    longest: usize,
+    tails: Tails,
+    _dir: TempDir,
+}
+
+/// The model: what a room's log holds.
+struct Logged {
+    id: RoomId,
+    events: Vec<Event>,
+    /// Emptied events, and from which byte on each connection (of an id) must not be sent their content.
+    emptied: HashMap<Seq, Option<HashMap<u64, usize>>>,
+}
+
+struct Client {
+    id: u64,
+    connection: Rc<Connection>,
+    pipe: Rc<Pipe>,
+    bell: Arc<Bell>,
+    blocked: bool,
+    asked: VecDeque<Ask>,
+    command: Option<Task>,
+    page: Option<Task>,
+    answers: Rc<RefCell<VecDeque<Told>>>,
+    references: Cell<i64>,
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+enum Ask {
+    Subscribe(RoomId, Start),
+    Unsubscribe(RoomId),
+}
+
+/// What a connection was told in reply to a command.
+enum Told {
+    Subscribed { room: RoomId, cursor: Cursor },
+    Refused,
+    Unsubscribed { room: RoomId },
+}
+
+impl Stage {
+    pub fn new(connections: usize, rooms: usize, tails: Tails) -> Self {
+        let dir = TempDir::new().unwrap();
+        let options = Options { dir: dir.path().to_owned(), durability: Durability::Fast };
+        let (told, committed) = mpsc::channel();
+        let mut staged = None;
+        let open = |_hub: Arc<dyn Watcher>| {
+            let store = store::open(&options, Arc::new(Relay(told)))?;
+            let log = Arc::new(StagedLog { log: store.log, answers: true.into(), lives: Mutex::default() });
+            staged = Some((log.clone(), store.directory.clone()));
+            Ok(Store { log, directory: store.directory })
+        };
+        let settings = Settings {
+            workers: 1,
+            tails,
+            rates: None,
+            limits: Limits { text_bytes: 100_000, frame_bytes: 262_144 },
+            heartbeat: Duration::from_secs(30),
+        };
+        let chat = wait(Chat::start(settings, open)).unwrap();
+        let (store, directory) = staged.unwrap();
+        let rooms: Vec<_> = (0..rooms).map(|number| Logged::new(format!("room-{number}").as_str().into())).collect();
+        for room in &rooms {
+            wait(directory.create_room(RoomInfo { id: room.id.clone(), name: "A room".into() }, None)).unwrap();
+        }
+        store.answers.store(false, Ordering::Release);
+        let worker = Worker::new(chat.clone(), 0);
+        let mut stage = Self {
+            work: Box::pin(worker.clone().run()),
+            worker_bell: Bell::rung(),
+            chat,
+            worker,
+            store,
+            committed,
+            unheard: VecDeque::new(),
+            rooms,
+            clients: Vec::new(),
+            gone: Vec::new(),
+            author: Author { id: UserId::random(), name: "bob".into() },
+            longest: 0,
+            tails,
+            _dir: dir,
+        };
+        stage.clients = (0..connections as u64).map(|id| stage.enters(id)).collect();
+        stage
+    }
+
+    pub fn does(&mut self, op: &Op) {
+        match *op {
+            Op::Append { room, ref lengths } => self.append(room % self.rooms.len(), lengths),
+            Op::Redact { room, target } => self.redact(room % self.rooms.len(), target),
+            Op::Restore { room } => {
+                let id = self.rooms[room % self.rooms.len()].id.clone();
+                *self.store.lives.lock().unwrap().entry(id).or_default() += 1;
+            }
+            Op::Announce(how) => self.announce(how),
+            Op::Subscribe { who, room, last } => {
+                let room = self.room(room).id.clone();
+                self.client(who).asks(Ask::Subscribe(room, Start::Last(last)));
+            }
+            Op::Resume { who, room, seq, stale } => {
+                let room = self.room(room);
+                let seq = seq % (room.head() + 2);
+                let id = room.id.clone();
+                let epoch = if stale { Epoch(0) } else { self.store.now(&id).epoch };
+                self.client(who).asks(Ask::Subscribe(id, Start::Cursor(Cursor { epoch, seq })));
+            }
+            Op::Unsubscribe { who, room } => {
+                let room = self.room(room).id.clone();
+                self.client(who).asks(Ask::Unsubscribe(room));
+            }
+            Op::Signal { room } => {
+                if let Some(room) = self.chat.hub.room(&self.room(room).id) {
+                    let json = json!({ "type": "typing", "room": room.id, "users": [] }).to_string().into();
+                    self.chat.hub.tell(0, News::Signal { room, json });
+                }
+            }
+            Op::Ping { who } => {
+                let connection = self.client(who).connection.clone();
+                connection.say_frames(|out| frame::write_ping(b"", out));
+                connection.flush();
+            }
+            Op::Take { who, bytes } => self.client(who).pipe.take(bytes),
+            Op::Flow { who } => self.client(who).pipe.flow(),
+            Op::Narrow { who, bytes } => self.client(who).pipe.narrow(bytes),
+            Op::Answers => self.answers(),
+            Op::Round => self.work(),
+            Op::Tend { who, woken } => {
+                let worker = self.worker.clone();
+                let client = self.client(who);
+                if !woken || client.is_due() {
+                    client.poll(&worker);
+                }
+            }
+            Op::Leave { who } => self.leaves(who),
+        }
+    }
+
+    /// No outbox holds more than its bound and one frame, no tail more than its limit.
+    pub fn is_bounded(&self) {
+        for client in &self.clients {
+            let waits = client.connection.outbox_len();
+            assert!(waits <= OUTBOX_FULL + self.longest + 1_000, "{waits} bytes wait in an outbox");
+        }
+        let held = self.chat.hub.tail_bytes();
+        assert!(held <= self.tails.all_bytes, "the tails hold {held} bytes");
+    }
+
+    /// Everything takes its course: all is announced and answered, every wire takes what there is. Whoever is not
+    /// woken does not run: a wake-up that was forgotten shows here.
+    pub fn comes_to_rest(&mut self) {
+        while !self.unheard.is_empty() {
+            self.announce(Announce::AsItIs);
+        }
+        for room in 0..self.rooms.len() {
+            self.append(room, &[0]);
+            self.announce(Announce::AsItIs);
+        }
+        self.store.answers.store(true, Ordering::Release);
+        for client in &self.clients {
+            client.pipe.narrow(usize::MAX);
+            client.pipe.flow();
+        }
+        for _ in 0..100_000 {
+            let mut rests = !self.worker_bell.has_rung();
+            self.work();
+            for client in &mut self.clients {
+                if client.is_due() || client.waits_for_answers() {
+                    rests = false;
+                    client.poll(&self.worker);
+                }
+            }
+            if rests {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// What came out of every wire is what the model says.
+    pub fn all_is_told(&self) {
+        for client in &self.gone {
+            self.check(client, false);
+        }
+        for client in &self.clients {
+            self.check(client, true);
+            assert_eq!(client.connection.outbox_len(), 0);
+        }
+    }
+
+    /// When all have gone, no room lives and no tail holds a byte.
+    pub fn leaves_nothing(mut self) {
+        for client in self.clients.drain(..) {
+            self.worker.remove(&client.connection);
+        }
+        while self.worker_bell.has_rung() {
+            self.work();
+        }
+        for room in &self.rooms {
+            assert!(self.chat.hub.room(&room.id).is_none(), "{} lives on", room.id);
+        }
+        assert_eq!(self.chat.hub.tail_bytes(), 0);
+        self.store.close();
+    }
+
+    fn room(&self, room: usize) -> &Logged {
+        &self.rooms[room % self.rooms.len()]
+    }
+
+    fn client(&mut self, who: usize) -> &mut Client {
+        let among = self.clients.len();
+        &mut self.clients[who % among]
+    }
+
+    fn enters(&self, id: u64) -> Client {
+        let user = Arc::new(User::new(UserId::random(), "somebody".into(), true, true));
+        let client = Client::new(id, user);
+        self.worker.add(client.connection.clone(), []);
+        client
+    }
+
+    fn leaves(&mut self, who: usize) {
+        let who = who % self.clients.len();
+        let id = (self.clients.len() + self.gone.len()) as u64;
+        let newcomer = self.enters(id);
+        let mut client = std::mem::replace(&mut self.clients[who], newcomer);
+        client.pipe.broken.set(true);
+        self.worker.remove(&client.connection);
+        (client.command, client.page) = (None, None);
+        self.gone.push(client);
+    }
+
+    fn work(&mut self) {
+        if self.worker_bell.answered() {
+            let waker = Waker::from(self.worker_bell.clone());
+            assert!(self.work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending(), "a worker never ends");
+        }
+    }
+
+    fn answers(&mut self) {
+        self.store.answers.store(true, Ordering::Release);
+        for client in self.clients.iter_mut().filter(|client| client.waits_for_answers()) {
+            client.poll_tasks();
+        }
+        self.store.answers.store(false, Ordering::Release);
+    }
+
+    fn append(&mut self, room: usize, lengths: &[usize]) {
+        let mut seq = self.rooms[room].head();
+        let mut message = |length: &usize| {
+            seq += 1;
+            (format!("{room}-{seq}-{}", "x".repeat(*length)), Kind::Message, None)
+        };
+        let events: Vec<_> = lengths.iter().map(&mut message).collect();
+        self.commit(room, events);
+    }
+
+    fn redact(&mut self, room: usize, target: u64) {
+        let target = 1 + target % self.rooms[room].head().max(1);
+        self.commit(room, vec![(format!("without {target}"), Kind::Delete, Some(target))]);
+        if target < self.rooms[room].head() {
+            self.rooms[room].emptied.entry(target).or_default();
+        }
+    }
+
+    fn commit(&mut self, room: usize, events: Vec<(String, Kind, Option<Seq>)>) {
+        let room = &mut self.rooms[room];
+        let mut outcomes = Vec::new();
+        for (text, kind, target) in events {
+            self.longest = self.longest.max(text.len());
+            let event = Event {
+                seq: 0,
+                id: Uuid::now_v7(),
+                kind,
+                at: jiff::Timestamp::now(),
+                author: self.author.clone(),
+                txn_id: None,
+                target,
+                content: Some(Content::message(&text, None, &[], 1_000)),
+            };
+            let effect = target.map_or(Effect::None, Effect::Redact);
+            let (tell, told) = mpsc::channel();
+            let done = Completion::new(move |outcome| drop(tell.send(outcome)));
+            self.store.append(Append { room: room.id.clone(), event, effect, done });
+            outcomes.push(told);
+        }
+        for outcome in outcomes {
+            outcome.recv().unwrap().unwrap();
+        }
+        let mut announcement: Option<Announcement> = None;
+        for heard in self.committed.try_iter() {
+            room.events.extend(heard.events.iter().cloned());
+            match &mut announcement {
+                Some(announcement) => {
+                    announcement.events.extend(heard.events);
+                    announcement.redacted |= heard.redacted;
+                }
+                None => announcement = Some(heard),
+            }
+        }
+        let mut announcement = announcement.expect("what was committed is announced");
+        announcement.epoch = self.store.in_this_life(&room.id, announcement.epoch);
+        self.unheard.push_back(announcement);
+    }
+
+    fn announce(&mut self, how: Announce) {
+        let Some(mut next) = self.unheard.pop_front() else { return };
+        match how {
+            Announce::AsItIs => {}
+            Announce::Lost => return,
+            Announce::Overlapping(events) => self.lengthen(&mut next, events),
+            Announce::WithTheNext => match self.unheard.pop_front() {
+                Some(after) if after.room == next.room && after.epoch == next.epoch => {
+                    next.events.extend(after.events);
+                    next.redacted |= after.redacted;
+                }
+                Some(after) if after.room != next.room => {
+                    self.hear(vec![next, after]);
+                    return;
+                }
+                Some(after) => self.unheard.push_front(after),
+                None => {}
+            },
+        }
+        self.hear(vec![next]);
+    }
+
+    /// Puts earlier events before those of the announcement, as the log holds them now.
+    fn lengthen(&self, announcement: &mut Announcement, by: u64) {
+        let room = self.rooms.iter().find(|room| room.id == announcement.room).unwrap();
+        let first = announcement.events[0].seq;
+        let earlier = (first.saturating_sub(by).max(1)..first).map(|seq| room.event(seq));
+        announcement.events = earlier.chain(announcement.events.drain(..)).collect();
+        announcement.redacted |= announcement.events.iter().any(|event| event.kind == Kind::Delete);
+    }
+
+    fn hear(&mut self, announcements: Vec<Announcement>) {
+        let heard: Vec<_> =
+            announcements.iter().map(|one| (one.room.clone(), one.events.last().unwrap().seq)).collect();
+        self.chat.hub.committed(Committed { announcements, receipts: Vec::new() });
+        let clients = self.clients.iter().chain(&self.gone);
+        let sent: HashMap<u64, usize> = clients.map(|client| (client.id, client.pipe.len())).collect();
+        for (id, seq) in heard {
+            let room = self.rooms.iter_mut().find(|room| room.id == id).unwrap();
+            // The deletions up to this event are known, those in a lost announcement too: it left a hole.
+            for index in 0..room.events.len().min(usize::try_from(seq).unwrap()) {
+                if let Some(target) = room.events[index].target
+                    && let Some(since @ None) = room.emptied.get_mut(&target)
+                {
+                    *since = Some(sent.clone());
+                }
+            }
+        }
+    }
+
+    /// Follows what a connection was sent, frame by frame.
+    fn check(&self, client: &Client, is_here: bool) {
+        let (frames, torn) = client.pipe.frames();
+        assert!(!is_here || !torn, "the end of a frame is missing");
+        let mut answers = client.answers.borrow_mut();
+        let mut subscriptions: HashMap<String, Subscription> = HashMap::new();
+        for (at, frame) in frames {
+            let Frame::Text(json) = frame else { continue };
+            let kind = json["type"].as_str().expect("every frame has a type");
+            if kind == "reply" {
+                take_reply(&mut subscriptions, answers.pop_front().expect("a reply answers a command"), &json);
+                continue;
+            }
+            let room = json["room"].as_str().expect("a push names its room");
+            let subscription = subscriptions.get_mut(room);
+            let subscription = subscription.unwrap_or_else(|| panic!("not subscribed, and sent {json}"));
+            match kind {
+                "event" => {
+                    let seq = subscription.seq + 1;
+                    assert_eq!(json["seq"], seq, "after {} in {room}", subscription.seq);
+                    self.rooms.iter().find(|logged| logged.id.as_str() == room).unwrap().check(seq, &json, client, at);
+                    subscription.seq = seq;
+                }
+                "presence" => subscription.has_presence = true,
+                "reset" => {
+                    assert_ne!(json["epoch"], subscription.epoch.to_string(), "reset for nothing");
+                    subscriptions.remove(room);
+                }
+                "typing" => {}
+                other => panic!("nobody asked for {other}"),
+            }
+        }
+        if is_here {
+            assert!(answers.is_empty(), "a reply is missing");
+            let told: HashSet<_> = subscriptions.keys().map(|room| RoomId::from(&**room)).collect();
+            assert_eq!(told, client.connection.rooms().into_iter().collect(), "subscribed, as the client sees it");
+            for (room, subscription) in subscriptions {
+                let head = self.store.now(&room.as_str().into()).head_cursor();
+                let Subscription { epoch, seq, has_presence } = subscription;
+                assert_eq!(Cursor { epoch, seq }, head, "not at the head of {room}");
+                assert!(has_presence, "was not told who is online in {room}");
+            }
+        }
+    }
+}
+
+/// A subscription as the client sees it.
+struct Subscription {
+    epoch: Epoch,
+    seq: Seq,
+    has_presence: bool,
+}
+
+fn take_reply(subscriptions: &mut HashMap<String, Subscription>, told: Told, reply: &Value) {
+    match told {
+        Told::Subscribed { room, cursor: Cursor { epoch, seq } } => {
+            assert_eq!(reply["ok"], json!({ "room": room, "seq": seq }));
+            subscriptions.insert(room.to_string(), Subscription { epoch, seq, has_presence: false });
+        }
+        Told::Unsubscribed { room } => {
+            assert_eq!(reply["ok"], json!({ "room": room }));
+            subscriptions.remove(room.as_str());
+        }
+        Told::Refused => assert_eq!(reply["error"]["code"], "reset"),
+    }
+}
+
+impl Logged {
+    fn new(id: RoomId) -> Self {
+        Self { id, events: Vec::new(), emptied: HashMap::new() }
+    }
+
+    fn head(&self) -> Seq {
+        self.events.len() as Seq
+    }
+
+    /// As it stands in the log now.
+    fn event(&self, seq: Seq) -> Event {
+        let mut event = self.events[usize::try_from(seq).unwrap() - 1].clone();
+        if self.emptied.contains_key(&seq) {
+            event.content = None;
+        }
+        event
+    }
+
+    /// This event began at byte `at` of what the connection was sent.
+    fn check(&self, seq: Seq, json: &Value, client: &Client, at: usize) {
+        let event = &self.events[usize::try_from(seq).unwrap() - 1];
+        assert_eq!(json["id"], event.id.to_string(), "not the event of this seq");
+        let emptied = self.emptied.get(&seq);
+        if json["redacted"] == true {
+            assert!(emptied.is_some() && json.get("text").is_none(), "emptied for nothing: {json}");
+            return;
+        }
+        if let Some(Some(since)) = emptied {
+            let since = since.get(&client.id).copied().unwrap_or(0);
+            assert!(at < since, "sent after it was deleted: {json}");
+        }
+        let (text, _) = event.content.as_ref().and_then(Content::as_message).expect("it was not emptied in its batch");
+        assert_eq!(json["text"], text);
+    }
+}
+
+impl Client {
+    fn new(id: u64, user: Arc<User>) -> Self {
+        let pipe = Rc::new(Pipe::new());
+        Self {
+            id,
+            connection: Rc::new(Connection::new(id, user, pipe.clone())),
+            pipe,
+            bell: Bell::rung(),
+            blocked: false,
+            asked: VecDeque::new(),
+            command: None,
+            page: None,
+            answers: Rc::default(),
+            references: Cell::new(0),
+        }
+    }
+
+    fn asks(&mut self, ask: Ask) {
+        self.asked.push_back(ask);
+        self.bell.ring();
+    }
+
+    /// Whether its task would run now.
+    fn is_due(&self) -> bool {
+        self.bell.has_rung() || self.blocked && self.pipe.is_writable()
+    }
+
+    fn waits_for_answers(&self) -> bool {
+        self.command.is_some() || self.page.is_some()
+    }
+
+    /// As the door's task does it: commands one after the other, pages from the store, then all that can be sent.
+    fn poll(&mut self, worker: &Rc<Worker>) {
+        self.bell.answered();
+        self.blocked = false;
+        self.connection.attend(&Context::from_waker(&Waker::from(self.bell.clone())));
+        loop {
+            let mut moved = self.poll_tasks();
+            if self.command.is_none()
+                && self.connection.outbox_len() < OUTBOX_FULL
+                && let Some(ask) = self.asked.pop_front()
+            {
+                self.command = Some(self.carry_out(worker, ask));
+                moved = true;
+            }
+            match self.connection.pump(&mut View::default()) {
+                Pumped::Idle => {}
+                Pumped::Blocked => self.blocked = true,
+                Pumped::Reads(reader) => {
+                    if self.page.is_none() {
+                        let worker = worker.clone();
+                        self.page = Some(Box::pin(async move { worker.read_page(reader).await.unwrap() }));
+                        moved = true;
+                    }
+                }
+                Pumped::Broken => panic!("its wire is whole"),
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn poll_tasks(&mut self) -> bool {
+        let waker = Waker::from(self.bell.clone());
+        let mut moved = false;
+        for task in [&mut self.command, &mut self.page] {
+            if let Some(under_way) = task
+                && under_way.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
+            {
+                *task = None;
+                moved = true;
+            }
+        }
+        if moved {
+            self.bell.ring();
+        }
+        moved
+    }
+
+    fn carry_out(&self, worker: &Rc<Worker>, ask: Ask) -> Task {
+        let (worker, connection, answers) = (worker.clone(), self.connection.clone(), self.answers.clone());
+        self.references.set(self.references.get() + 1);
+        let reference = Ref::Number(self.references.get());
+        Box::pin(async move {
+            let told = match ask {
+                Ask::Unsubscribe(room) => {
+                    worker.unsubscribe(&connection, &room);
+                    connection.reply(Some(&reference), &json!({ "room": room }));
+                    Told::Unsubscribed { room }
+                }
+                Ask::Subscribe(room, start) => match subscribe(&worker, &room, start).await {
+                    Ok((live, cursor)) => {
+                        connection.reply(Some(&reference), &json!({ "room": room, "seq": cursor.seq }));
+                        worker.subscribe(&connection, &live, cursor);
+                        Told::Subscribed { room, cursor }
+                    }
+                    Err(error) => {
+                        assert!(matches!(error, Error::Reset(_)), "{error}");
+                        connection.refuse(Some(&reference), &error);
+                        Told::Refused
+                    }
+                },
+            };
+            answers.borrow_mut().push_back(told);
+        })
+    }
+}
+
+async fn subscribe(worker: &Worker, room: &RoomId, start: Start) -> Result<(Arc<chinwag::chat::room::Room>, Cursor)> {
+    let (live, position) = worker.chat.open(room).await?;
+    Ok((live, Chat::starts(position, start)?))
+}
+
+/// The real log, but that its answers come when the test says so, and that a room can begin another life.
+struct StagedLog {
+    log: Arc<dyn Log>,
+    answers: AtomicBool,
+    lives: Mutex<HashMap<RoomId, u64>>,
+}
+
+impl StagedLog {
+    /// Where the room's log stands at this moment.
+    fn now(&self, room: &RoomId) -> Position {
+        let position = wait(self.log.position(room)).unwrap().expect("there is such a room");
+        Position { epoch: self.in_this_life(room, position.epoch), ..position }
+    }
+
+    fn in_this_life(&self, room: &RoomId, epoch: Epoch) -> Epoch {
+        Epoch(epoch.0.wrapping_add(self.lives.lock().unwrap().get(room).copied().unwrap_or(0)))
+    }
+
+    /// What was read at this moment is told later.
+    fn later<'a, T: Send + 'a>(&'a self, answer: Result<T>) -> Answer<'a, T> {
+        let mut answer = Some(answer);
+        Box::pin(std::future::poll_fn(move |_| {
+            if self.answers.load(Ordering::Acquire) {
+                Poll::Ready(answer.take().expect("an answer is told once"))
+            } else {
+                Poll::Pending
+            }
+        }))
+    }
+}
+
+impl Log for StagedLog {
+    fn append(&self, append: Append) {
+        self.log.append(append);
+    }
+
+    fn position<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Option<Position>> {
+        let position = wait(self.log.position(room)).map(|found| found.map(|_| self.now(room)));
+        self.later(position)
+    }
+
+    fn read<'a>(&'a self, room: &'a RoomId, after: Seq, limit: usize, bytes: usize) -> Answer<'a, Page> {
+        // Small pages, so that catching up takes several.
+        let page = wait(self.log.read(room, after, limit.min(5), bytes.min(1_000)));
+        self.later(page.map(|mut page| {
+            page.position.epoch = self.in_this_life(room, page.position.epoch);
+            page
+        }))
+    }
+
+    fn messages<'a>(&'a self, room: &'a RoomId, window: Window, limit: usize) -> Answer<'a, Messages> {
+        self.log.messages(room, window, limit)
+    }
+
+    fn unread<'a>(&'a self, room: &'a RoomId, user: UserId, after: Seq) -> Answer<'a, Unread> {
+        self.log.unread(room, user, after)
+    }
+
+    fn worth(&self) -> String {
+        self.log.worth()
+    }
+
+    fn close(&self) {
+        self.log.close();
+    }
+}
+
+/// Brings what was committed to the test, which brings it to the hub.
+struct Relay(mpsc::Sender<Announcement>);
+
+impl Watcher for Relay {
+    fn committed(&self, batch: Committed) {
+        for announcement in batch.announcements {
+            // The test may be over.
+            let _ = self.0.send(announcement);
+        }
+        for receipt in batch.receipts {
+            receipt.done.tell(receipt.outcome);
+        }
+    }
+}
+
+/// Whether a task was woken.
+struct Bell(AtomicBool);
+
+impl Bell {
+    fn rung() -> Arc<Self> {
+        Arc::new(Self(true.into()))
+    }
+
+    fn ring(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn has_rung(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn answered(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+}
+
+/// Waits on this thread, within whatever else is being waited for.
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        match answer.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(answer) => return answer,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A WebSocket whose bytes the test writes and reads itself: for frames that no client library would send, and for
+//! clients that answer no ping.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::http::{Answer, Request};
+use super::in_time;
+
+/// The sample key of RFC 6455 §1.3.
+pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+pub const FIN: u8 = 0x80;
+pub const CONTINUATION: u8 = 0x0;
+pub const TEXT: u8 = 0x1;
+pub const BINARY: u8 = 0x2;
+pub const CLOSE: u8 = 0x8;
+pub const PING: u8 = 0x9;
+pub const PONG: u8 = 0xa;
+
+pub struct Raw {
+    stream: TcpStream,
+}
+
+impl Raw {
+    /// Opens a WebSocket as a guest, and reads the hello.
+    pub async fn open(addr: SocketAddr, name: &str) -> Self {
+        let mut raw = Self { stream: TcpStream::connect(addr).await.expect("the server listens") };
+        let head = format!(
+            "GET /api/socket?name={name} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+        );
+        raw.write(head.as_bytes()).await;
+        let answer = in_time("the upgrade", Answer::read(&mut raw.stream)).await;
+        assert_eq!(answer.status, 101, "{answer:?}");
+        assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "RFC 6455 §1.3");
+        assert_eq!(raw.next_json().await["type"], "hello");
+        raw
+    }
+
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub async fn write(&mut self, bytes: &[u8]) {
+        let written = in_time("the server to take some bytes", self.stream.write_all(bytes)).await;
+        written.expect("a connection that is open");
+    }
+
+    /// Writes what the server may refuse before it has taken all of it.
+    pub async fn try_write(&mut self, bytes: &[u8]) {
+        let _ = in_time("the server to take some bytes, or to refuse them", self.stream.write_all(bytes)).await;
+    }
+
+    pub async fn send(&mut self, command: &Value) {
+        self.write(&frame(FIN | TEXT, command.to_string().as_bytes())).await;
+    }
+
+    /// The next frame: its first byte and its payload. None where the stream ends.
+    pub async fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        in_time("a frame", self.read_frame()).await
+    }
+
+    /// The next text frame, past the pings.
+    pub async fn next_json(&mut self) -> Value {
+        loop {
+            match self.next_frame().await {
+                Some((first, payload)) if first == FIN | TEXT => {
+                    return serde_json::from_slice(&payload).expect("a frame of JSON");
+                }
+                Some((first, _)) if first == FIN | PING => {}
+                other => panic!("expected a text frame, found {other:?}"),
+            }
+        }
+    }
+
+    /// The server closes with this code and then ends the stream. What comes before is passed over.
+    pub async fn expects_close(&mut self, code: u16) {
+        in_time(format!("the close {code}"), async {
+            loop {
+                match self.read_frame().await {
+                    Some((first, payload)) if first == FIN | CLOSE => {
+                        assert_eq!(
+                            payload.get(..2),
+                            Some(&code.to_be_bytes()[..]),
+                            "closed by {payload:?}, not {code}"
+                        );
+                        break;
+                    }
+                    Some(_) => {}
+                    None => panic!("the stream ended without a close; expected {code}"),
+                }
+            }
+            assert!(self.read_frame().await.is_none(), "nothing follows a close");
+        })
+        .await;
+    }
+
+    async fn read_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let first = self.stream.read_u8().await.ok()?;
+        let second = self.stream.read_u8().await.ok()?;
+        assert_eq!(second & 0x80, 0, "a server masks nothing");
+        let length = match second {
+            126 => self.stream.read_u16().await.ok()?.into(),
+            127 => usize::try_from(self.stream.read_u64().await.ok()?).expect("a frame that fits"),
+            length => length.into(),
+        };
+        let mut payload = vec![0; length];
+        self.stream.read_exact(&mut payload).await.ok()?;
+        Some((first, payload))
+    }
+}
+
+/// The request that opens a WebSocket, sent as plain HTTP.
+pub fn knock(request: Request) -> Request {
+    let request = request.header("Connection", "Upgrade").header("Upgrade", "websocket");
+    request.header("Sec-WebSocket-Version", "13").header("Sec-WebSocket-Key", KEY)
+}
+
+/// A client's frame, masked; `first` is its first byte: FIN, reserved bits, opcode.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let mut frame = header(first, payload.len() as u64, true);
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// A frame's header up to the mask.
+pub fn header(first: u8, length: u64, masked: bool) -> Vec<u8> {
+    let masked = if masked { 0x80 } else { 0 };
+    let mut header = vec![first];
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ ..126), _) => header.push(masked | length),
+        (_, Ok(length)) => {
+            header.push(masked | 126);
+            header.extend(length.to_be_bytes());
+        }
+        _ => {
+            header.push(masked | 127);
+            header.extend(length.to_be_bytes());
+        }
+    }
+    header
+}
