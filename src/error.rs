@@ -16,6 +16,9 @@ pub enum Error {
     Malformed,
     #[error("unknown type {0:?}; docs/protocol.md lists the commands")]
     UnknownType(String),
+    /// The ref of a command is no ref; the text says what was expected.
+    #[error("{0}")]
+    BadRef(String),
     /// A field that is missing or out of bounds; the text names it and says what was expected.
     #[error("{0}")]
     Invalid(String),
@@ -53,7 +56,7 @@ impl Error {
         match self {
             Self::Malformed => "malformed",
             Self::UnknownType(_) => "unknown_type",
-            Self::Invalid(_) => "invalid",
+            Self::BadRef(_) | Self::Invalid(_) => "invalid",
             Self::NoRoom(_) => "no_room",
             Self::NoUser => "no_user",
             Self::NoPath => "not_found",
@@ -76,6 +79,7 @@ impl From<Fault> for Error {
         match fault {
             Fault::Malformed => Self::Malformed,
             Fault::UnknownType(word) => Self::UnknownType(word),
+            Fault::Ref(words) => Self::BadRef(words),
             Fault::Invalid(words) => Self::Invalid(words),
         }
     }

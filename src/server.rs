@@ -21,7 +21,8 @@ use crate::chat::worker::Worker;
 use crate::chat::{Chat, Settings};
 use crate::config::{Config, OnOff, url};
 use crate::error::Fatal;
-use crate::gateway::http::{self, Gateway};
+use crate::gateway::http;
+use crate::gateway::request::Gateway;
 use crate::gateway::ws::Door;
 use crate::store::{self, Durability};
 

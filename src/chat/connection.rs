@@ -1,19 +1,20 @@
-//! One connection's sending half: what it has still to be sent, and a cursor for each room that it is subscribed to.
-//! It never queues events. It lives on one worker's thread and knows no socket but through `Wire`.
+//! One connection's sending half, what it has still to be sent and a cursor for each room that it is subscribed to; and
+//! side by side the readers of one room, to whom rounds deliver. Events are never queued. All of it lives on one worker's
+//! thread, and knows no socket but through `Wire`.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use serde::Serialize;
 
-use super::hub::ConnectionId;
+use super::hub::Hub;
 use super::room::{Ahead, Room};
 use super::tail::{Segment, View};
-use super::user::User;
-use super::worker::LocalRoom;
+use super::user::{ConnectionId, User};
 use crate::error::Error;
 use crate::frame;
 use crate::protocol::{CloseCode, Cursor, Epoch, Position, Push, Ref, RoomId, Seq, reply_error, reply_ok};
@@ -23,6 +24,9 @@ pub const OUTBOX_FULL: usize = 64 << 10;
 
 /// Who goes on after so many commands in a row were refused for coming too fast is shown the door.
 const REFUSALS: u32 = 200;
+
+/// After so many sockets a round makes way for other rooms, and for the connections' own tasks.
+const SLICE: usize = 256;
 
 /// Where bytes leave us.
 pub trait Wire {
@@ -65,6 +69,23 @@ pub struct Reader {
 struct ReadAhead {
     view: View,
     revision: u64,
+}
+
+/// The rooms of one worker that have readers.
+pub type LocalRooms = RefCell<HashMap<RoomId, Rc<LocalRoom>>>;
+
+/// The readers of one room on one worker, in the order in which their connections were accepted.
+pub struct LocalRoom {
+    pub room: Arc<Room>,
+    worker: usize,
+    readers: RefCell<Vec<Rc<Reader>>>,
+    /// Where the round stands that is under way.
+    round: Cell<Option<usize>>,
+    /// More was committed since the round began.
+    again: Cell<bool>,
+    /// The worker's rooms, to leave when the last reader goes.
+    rooms: Weak<LocalRooms>,
+    hub: Arc<Hub>,
 }
 
 /// How far `Connection::pump` came.
@@ -324,7 +345,9 @@ impl Reader {
 
     /// Whether the subscription has neither ended nor been replaced.
     pub fn is_attached(&self) -> bool {
-        self.connection.reader(self.room().id.as_str()).is_some_and(|reader| std::ptr::eq(&*reader, self))
+        self.connection
+            .reader(self.room().id.as_str())
+            .is_some_and(|reader| std::ptr::from_ref(self) == Rc::as_ptr(&reader))
     }
 
     /// Brings the reader to the head, from its page and the tail, as far as the wire and these go.
@@ -378,6 +401,117 @@ impl Reader {
             }
         }
         self.connection.send_outbox()
+    }
+}
+
+impl LocalRoom {
+    pub fn new(room: Arc<Room>, worker: usize, hub: Arc<Hub>, rooms: &Rc<LocalRooms>) -> Self {
+        Self {
+            room,
+            worker,
+            readers: RefCell::default(),
+            round: Cell::new(None),
+            again: Cell::new(false),
+            rooms: Rc::downgrade(rooms),
+            hub,
+        }
+    }
+
+    pub fn attach(&self, reader: Rc<Reader>) {
+        let mut readers = self.readers.borrow_mut();
+        let at = readers.partition_point(|other| other.connection.id < reader.connection.id);
+        readers.insert(at, reader);
+        // A round that has passed this place meets a reader twice, which has nothing left to send: harmless.
+        self.room.add_reader(self.worker);
+    }
+
+    /// Takes away a connection's reader; false where there was none.
+    pub fn detach(&self, connection: ConnectionId) -> bool {
+        let mut readers = self.readers.borrow_mut();
+        let Ok(at) = readers.binary_search_by_key(&connection, |reader| reader.connection.id) else { return false };
+        readers.remove(at);
+        if let Some(round) = self.round.get()
+            && at < round
+        {
+            // Those behind it have moved up: the round must not pass one over.
+            self.round.set(Some(round - 1));
+        }
+        self.room.remove_reader(self.worker);
+        true
+    }
+
+    /// Ends the connection's subscription, and its presence with it.
+    pub fn unsubscribe(&self, connection: &Connection) {
+        connection.remove_reader(&self.room.id);
+        if !self.detach(connection.id) {
+            return;
+        }
+        let ((), due) = self.room.with_presence(|presence| presence.leave(connection.user.id));
+        self.hub.schedule(&self.room.id, due);
+        if self.readers.borrow().is_empty()
+            && let Some(rooms) = self.rooms.upgrade()
+        {
+            rooms.borrow_mut().remove(&self.room.id);
+        }
+    }
+
+    /// Lets a round begin, or another follow the one under way; true where it is to be given its turn.
+    pub fn begin_round(&self) -> bool {
+        if self.round.get().is_some() {
+            self.again.set(true);
+            return false;
+        }
+        self.round.set(Some(0));
+        true
+    }
+
+    /// Brings a signal to all live readers; the others are owed the whole presence.
+    pub fn signal(&self, json: &str) {
+        for reader in self.readers.borrow().iter() {
+            if reader.is_live() {
+                reader.connection.signal(json);
+                reader.connection.flush();
+            } else {
+                reader.owe_presence();
+            }
+        }
+    }
+
+    /// Delivers to the next few readers; true while the round, or the one after it, has more.
+    pub fn deliver_slice(&self, view: &mut View) -> bool {
+        let start = self.round.get().unwrap_or(0);
+        let readers = self.readers.borrow();
+        let end = readers.len().min(start + SLICE);
+        let Some(position) = self.room.position() else {
+            self.round.set(None);
+            return false;
+        };
+        view.clear();
+        let (mut events, mut reached) = (0, 0);
+        for reader in &readers[start.min(end)..end] {
+            if reader.is_live() && reader.cursor() != position.head_cursor() {
+                let sent = self.deliver(reader, position, view);
+                events += sent;
+                reached += u64::from(sent > 0);
+            }
+        }
+        tracing::debug!(room = %self.room.id, head = position.head, readers = reached, events, "delivered");
+        let more = end < readers.len();
+        self.round.set(if more || self.again.replace(false) { Some(if more { end } else { 0 }) } else { None });
+        self.round.get().is_some()
+    }
+
+    fn deliver(&self, reader: &Reader, position: Position, view: &mut View) -> Seq {
+        let cursor = reader.cursor();
+        if cursor.epoch != position.epoch {
+            reader.fall_behind();
+            return 0;
+        }
+        if !view.continues(cursor.seq) {
+            // Nearly all readers stand at the same event, so this is asked once a slice.
+            self.room.view_after(cursor, view);
+        }
+        reader.deliver(view)
     }
 }
 

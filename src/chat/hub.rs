@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::room::Room;
-use super::user::User;
+use super::user::{ConnectionId, User};
 use crate::error::Result;
 use crate::protocol::{Author, CloseCode, Kind, Ref, RoomId, Seq, UserId};
 use crate::store::{Announcement, Committed, RoomInfo, Watcher};
@@ -21,9 +21,6 @@ pub struct TailLimits {
     pub room_bytes: usize,
     pub all_bytes: usize,
 }
-
-/// Names a connection within this process.
-pub type ConnectionId = u64;
 
 /// What a worker is told.
 pub enum News {

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::hub::ConnectionId;
 use crate::protocol::{Author, Seq, UserId};
 use crate::store::TokenHash;
+
+/// Names a connection within this process.
+pub type ConnectionId = u64;
 
 /// A user with at least one connection here, or who is asking for something.
 pub struct User {

@@ -8,15 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Chat;
-use super::connection::{Connection, Reader};
-use super::hub::{ConnectionId, Inbox, News};
+use super::connection::{Connection, LocalRoom, LocalRooms, Reader};
+use super::hub::{Inbox, News};
 use super::room::Room;
 use super::tail::{Segment, View};
+use super::user::ConnectionId;
 use crate::error::{Error, Result};
-use crate::protocol::{CloseCode, Cursor, Position, Ref, RoomId, Seq};
+use crate::protocol::{CloseCode, Cursor, Ref, RoomId, Seq};
 
-/// After so many sockets a round makes way for other rooms, and for the connections' own tasks.
-const SLICE: usize = 256;
 /// What a reader that catches up reads from the store at once.
 const PAGE_EVENTS: usize = 512;
 const PAGE_BYTES: usize = 64 << 10;
@@ -26,7 +25,7 @@ pub struct Worker {
     pub index: usize,
     inbox: Arc<Inbox>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
-    rooms: Rc<RefCell<HashMap<RoomId, Rc<LocalRoom>>>>,
+    rooms: Rc<LocalRooms>,
     /// Who has joined which room, of the connections here; not of the lobby, which everyone has joined.
     joined: RefCell<HashMap<RoomId, Vec<ConnectionId>>>,
     /// Rooms with something to deliver, taking turns.
@@ -38,20 +37,6 @@ pub struct Worker {
     unread_changed: tokio::sync::Notify,
     view: RefCell<View>,
     draining: Cell<bool>,
-}
-
-/// The readers of one room on one worker, in the order in which their connections were accepted.
-pub struct LocalRoom {
-    pub room: Arc<Room>,
-    worker: usize,
-    readers: RefCell<Vec<Rc<Reader>>>,
-    /// Where the round stands that is under way.
-    round: Cell<Option<usize>>,
-    /// More was committed since the round began.
-    again: Cell<bool>,
-    /// The worker's rooms, to leave when the last reader goes.
-    rooms: std::rc::Weak<RefCell<HashMap<RoomId, Rc<LocalRoom>>>>,
-    chat: Arc<Chat>,
 }
 
 impl Worker {
@@ -154,18 +139,8 @@ impl Worker {
 
     fn local(&self, room: &Arc<Room>) -> Rc<LocalRoom> {
         let mut rooms = self.rooms.borrow_mut();
-        let local = rooms.entry(room.id.clone()).or_insert_with(|| {
-            Rc::new(LocalRoom {
-                room: room.clone(),
-                worker: self.index,
-                readers: RefCell::default(),
-                round: Cell::new(None),
-                again: Cell::new(false),
-                rooms: Rc::downgrade(&self.rooms),
-                chat: self.chat.clone(),
-            })
-        });
-        local.clone()
+        let new = || Rc::new(LocalRoom::new(room.clone(), self.index, self.chat.hub.clone(), &self.rooms));
+        rooms.entry(room.id.clone()).or_insert_with(new).clone()
     }
 
     /// Reads the next page for a reader that has fallen off the tail, and gives it to the reader.
@@ -251,10 +226,7 @@ impl Worker {
     fn begin_round(&self, room: &Room) {
         room.begin_delivery(self.index);
         let Some(local) = self.rooms.borrow().get(&room.id).cloned() else { return };
-        if local.round.get().is_some() {
-            local.again.set(true);
-        } else {
-            local.round.set(Some(0));
+        if local.begin_round() {
             self.rounds.borrow_mut().push_back(local);
         }
     }
@@ -270,14 +242,7 @@ impl Worker {
 
     fn signal(&self, room: &Room, json: &str) {
         let Some(local) = self.rooms.borrow().get(&room.id).cloned() else { return };
-        for reader in local.readers.borrow().iter() {
-            if reader.is_live() {
-                reader.connection.signal(json);
-                reader.connection.flush();
-            } else {
-                reader.owe_presence();
-            }
-        }
+        local.signal(json);
     }
 
     fn change_member(&self, ids: &[ConnectionId], room: &RoomId, joined: bool) {
@@ -328,81 +293,6 @@ impl Worker {
             }
         }
         unread
-    }
-}
-
-impl LocalRoom {
-    fn attach(&self, reader: Rc<Reader>) {
-        let mut readers = self.readers.borrow_mut();
-        let at = readers.partition_point(|other| other.connection.id < reader.connection.id);
-        readers.insert(at, reader);
-        // A round that has passed this place would otherwise miss nobody and meet one reader twice: harmless.
-        self.room.add_reader(self.worker);
-    }
-
-    fn detach(&self, connection: ConnectionId) -> bool {
-        let mut readers = self.readers.borrow_mut();
-        let Ok(at) = readers.binary_search_by_key(&connection, |reader| reader.connection.id) else { return false };
-        readers.remove(at);
-        if let Some(round) = self.round.get()
-            && at < round
-        {
-            // Those behind it have moved up: the round must not pass one over.
-            self.round.set(Some(round - 1));
-        }
-        self.room.remove_reader(self.worker);
-        true
-    }
-
-    pub fn unsubscribe(&self, connection: &Connection) {
-        connection.remove_reader(&self.room.id);
-        if !self.detach(connection.id) {
-            return;
-        }
-        let ((), due) = self.room.with_presence(|presence| presence.leave(connection.user.id));
-        self.chat.hub.schedule(&self.room.id, due);
-        if self.readers.borrow().is_empty()
-            && let Some(rooms) = self.rooms.upgrade()
-        {
-            rooms.borrow_mut().remove(&self.room.id);
-        }
-    }
-
-    /// Delivers to the next few readers; true while the round, or the one after it, has more.
-    fn deliver_slice(&self, view: &mut View) -> bool {
-        let start = self.round.get().unwrap_or(0);
-        let readers = self.readers.borrow();
-        let end = readers.len().min(start + SLICE);
-        let Some(position) = self.room.position() else {
-            self.round.set(None);
-            return false;
-        };
-        view.clear();
-        let (mut events, mut reached) = (0, 0);
-        for reader in &readers[start.min(end)..end] {
-            if reader.is_live() && reader.cursor() != position.head_cursor() {
-                let sent = self.deliver(reader, position, view);
-                events += sent;
-                reached += u64::from(sent > 0);
-            }
-        }
-        tracing::debug!(room = %self.room.id, head = position.head, readers = reached, events, "delivered");
-        let more = end < readers.len();
-        self.round.set(if more || self.again.replace(false) { Some(if more { end } else { 0 }) } else { None });
-        self.round.get().is_some()
-    }
-
-    fn deliver(&self, reader: &Reader, position: Position, view: &mut View) -> Seq {
-        let cursor = reader.cursor();
-        if cursor.epoch != position.epoch {
-            reader.fall_behind();
-            return 0;
-        }
-        if !view.continues(cursor.seq) {
-            // Nearly all readers stand at the same event, so this is asked once a slice.
-            self.room.view_after(cursor, view);
-        }
-        reader.deliver(view)
     }
 }
 

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
-use super::http::InPath;
+use super::request::InPath;
 use crate::error::{Error, Result};
 
 #[derive(RustEmbed)]

@@ -1,47 +1,28 @@
 //! Every route on one page, and what stands before them all: who is asking, from where, and what an error is as an
 //! HTTP status. The routes' own work is elsewhere.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Path, Query, Request, State};
-use axum::http::request::Parts;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
 use tower_http::timeout::TimeoutLayer;
 
-use super::ws::Arrival;
+use super::request::{Arrival, Asker, Gateway, bad_query};
 use super::{assets, rest};
-use crate::chat::Chat;
-use crate::chat::auth::Visitor;
 use crate::error::Error;
 use crate::frame;
 
-pub const SESSION_COOKIE: &str = "chinwag_session";
 const BODY_BYTES: usize = 256 << 10;
 /// How long a request may take to arrive and be answered.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
-
-/// What every route may use.
-#[derive(Clone)]
-pub struct Gateway {
-    pub chat: Arc<Chat>,
-    /// Where pages may be served that use this server, beside the server itself.
-    pub origins: Arc<[String]>,
-    pub draining: Arc<AtomicBool>,
-    /// Brings admitted connections to the worker on whose thread this runs.
-    pub arrivals: mpsc::UnboundedSender<Arrival>,
-}
 
 pub fn routes(gateway: Gateway) -> Router {
     Router::new()
@@ -116,57 +97,6 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Error> {
         .ok_or_else(|| Error::Invalid("Sec-WebSocket-Key: expected 16 bytes in base64".to_owned()))
 }
 
-/// Who is asking: by `Authorization: Bearer`, else by the session cookie, else nobody. A session that is over is an
-/// error, not nobody: its holder would otherwise speak on as somebody else.
-pub struct Asker {
-    pub visitor: Option<Visitor>,
-    pub address: IpAddr,
-}
-
-impl FromRequestParts<Gateway> for Asker {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Error> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?.0.ip();
-        let Some(token) = token(&parts.headers) else { return Ok(Self { visitor: None, address }) };
-        let visitor = gateway.chat.visitor(&token).await?.ok_or(Error::NoSession)?;
-        Ok(Self { visitor: Some(visitor), address })
-    }
-}
-
-impl Asker {
-    pub fn known(self) -> Result<Visitor, Error> {
-        self.visitor.ok_or(Error::NoSession)
-    }
-}
-
-/// A part of the path, as it was before it was encoded. What is not UTF-8 then is no path of ours.
-pub struct InPath<T>(pub T);
-
-impl<T: DeserializeOwned + Send> FromRequestParts<Gateway> for InPath<T> {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Error> {
-        Path::from_request_parts(parts, gateway).await.map(|Path(part)| Self(part)).map_err(|_| Error::NoPath)
-    }
-}
-
-pub fn bad_query(rejection: &QueryRejection) -> Error {
-    Error::Invalid(format!("query: {}", rejection.body_text().to_lowercase()))
-}
-
-fn token(headers: &HeaderMap) -> Option<String> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let value = value.to_str().unwrap_or_default();
-        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        // Whatever else stands there is no token of ours, and is refused as such.
-        return Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim().to_owned() } else { String::new() });
-    }
-    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, token)| token.to_owned()).next()
-}
-
 /// Refuses what a page of another origin asks for in the name of its visitor: on the socket and wherever something
 /// changes. Programs send no `Origin`.
 async fn check_origin(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
@@ -215,7 +145,7 @@ impl IntoResponse for Error {
 
 fn status(error: &Error) -> StatusCode {
     match error {
-        Error::Malformed | Error::UnknownType(_) | Error::Invalid(_) => StatusCode::BAD_REQUEST,
+        Error::Malformed | Error::UnknownType(_) | Error::BadRef(_) | Error::Invalid(_) => StatusCode::BAD_REQUEST,
         Error::NoSession => StatusCode::UNAUTHORIZED,
         Error::NotAllowed(_) => StatusCode::FORBIDDEN,
         Error::NoRoom(_) | Error::NoUser | Error::NoPath => StatusCode::NOT_FOUND,

@@ -2,5 +2,6 @@
 
 pub mod assets;
 pub mod http;
+pub mod request;
 mod rest;
 pub mod ws;

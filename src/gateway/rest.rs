@@ -4,45 +4,19 @@
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{FromRequest, Query, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::http::{Asker, Gateway, InPath, SESSION_COOKIE, bad_query};
+use super::request::{Asker, Gateway, InPath, Json, SESSION_COOKIE, bad_query};
 use crate::chat::auth::{Change, SESSION_LASTS, Visitor};
 use crate::chat::{Browsed, avatar};
 use crate::error::{Error, Result};
 use crate::protocol::{self, Me, RoomId, Seq, UserId, check_txn_id, history_json};
 
 const ROOMS_LIMIT: usize = 200;
-
-/// A body of JSON, whose faults are told as everywhere.
-pub struct Json<T>(T);
-
-impl<T: DeserializeOwned> FromRequest<Gateway> for Json<T> {
-    type Rejection = Error;
-
-    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-        // A form on a foreign page cannot send this type without asking first.
-        if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(Error::Invalid("Content-Type: expected application/json".to_owned()));
-        }
-        let body = Bytes::from_request(request, gateway).await.map_err(|rejection: BytesRejection| {
-            Error::Invalid(format!("body: {}", rejection.body_text().to_lowercase()))
-        })?;
-        let mut reader = serde_json::Deserializer::from_slice(&body);
-        serde_path_to_error::deserialize(&mut reader).map(Self).map_err(|error| match error.inner().classify() {
-            serde_json::error::Category::Data => Error::Invalid(error.to_string()),
-            _ => Error::Malformed,
-        })
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

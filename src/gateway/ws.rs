@@ -13,18 +13,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use self::socket::Socket;
+use super::request::Arrival;
 use crate::chat::auth::{Admission, NameClaim};
 use crate::chat::connection::{Connection, OUTBOX_FULL, Pumped};
-use crate::chat::hub::ConnectionId;
 use crate::chat::limit::Permit;
 use crate::chat::tail::View;
-use crate::chat::user::Link;
+use crate::chat::user::{ConnectionId, Link};
 use crate::chat::worker::Worker;
 use crate::error::Result;
 use crate::frame::{self, Decoder, Incoming};
@@ -40,12 +39,6 @@ const HEARTBEAT_TICKS: u32 = 8;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 /// What is read from a socket at once, into a buffer shared by all connections of the thread.
 const READ_BYTES: usize = 64 << 10;
-
-/// A connection that the HTTP side has admitted, on its way to its worker.
-pub struct Arrival {
-    pub upgrade: OnUpgrade,
-    pub admission: Admission,
-}
 
 /// What all WebSocket connections of one worker share.
 pub struct Door {

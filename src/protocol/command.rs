@@ -144,6 +144,8 @@ pub enum Fault {
     /// Not a JSON object.
     Malformed,
     UnknownType(String),
+    /// The ref itself is none, so the reply has `null` in its place.
+    Ref(String),
     /// Names the field and says what was expected.
     Invalid(String),
 }
@@ -238,7 +240,7 @@ fn without_place(error: &serde_json::Error) -> String {
 }
 
 fn bad_ref() -> Fault {
-    Fault::Invalid(format!("ref: expected an integer or a string of at most {REF_BYTES} bytes"))
+    Fault::Ref(format!("ref: expected an integer or a string of at most {REF_BYTES} bytes"))
 }
 
 /// Finds out, at leisure, what kept the envelope from being read.
@@ -298,7 +300,7 @@ mod tests {
             let found = match Command::parse(text).1.expect_err(text) {
                 Fault::Malformed => "malformed".to_owned(),
                 Fault::UnknownType(word) => format!("unknown {word}"),
-                Fault::Invalid(words) => words,
+                Fault::Ref(words) | Fault::Invalid(words) => words,
             };
             assert!(found.starts_with(expected) || found.contains(expected), "{text}: {found}");
         }
