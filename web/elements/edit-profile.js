@@ -1,8 +1,9 @@
 // <edit-profile>: one's own name and e-mail, the keyboard's shortcuts, and the way out.
 // It must not know what follows from signing out.
 
-import { changeUser, currentUser, RestError } from "../rest.js";
+import { changeUser, currentUser } from "../rest.js";
 import { DialogElement } from "./dialog-element.js";
+import { whyRefused } from "./session-words.js";
 import { SHORTCUTS } from "./shortcuts.js";
 
 export class EditProfile extends DialogElement {
@@ -26,8 +27,8 @@ export class EditProfile extends DialogElement {
       this.#field("email").value = this.#email;
       this.child("guest-hint", HTMLElement).hidden = !user.guest;
       this.#field("name").select();
-    } catch {
-      this.problem("The server cannot be reached just now.", this.#field("name"));
+    } catch (error) {
+      this.problem(whyRefused(error, ""), this.#field("name"));
     }
   }
 
@@ -49,9 +50,7 @@ export class EditProfile extends DialogElement {
       await changeUser({ name, ...(email !== this.#email && { email: email || null }) });
       this.close();
     } catch (error) {
-      const taken = error instanceof RestError && error.code === "name_taken";
-      const words = error instanceof RestError ? error.message : "The server cannot be reached just now.";
-      this.problem(taken ? `Someone else is called ${name}.` : words, this.#field("name"));
+      this.problem(whyRefused(error, name), this.#field("name"));
     }
   }
 }

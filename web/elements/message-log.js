@@ -22,7 +22,7 @@ export class MessageLog extends PartElement {
   /** @type {RowKeeper} */ #rows;
   /** @type {import("../models/room-log.js").RoomLog | null} */ #shown = null;
   /** @type {Landing} */ #landing = "line";
-  /** @type {number | undefined} */ #firstShown;
+  #firstShown = 0;
   #atEnd = true;
   #drawSoon = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #hushTimer;
@@ -94,8 +94,10 @@ export class MessageLog extends PartElement {
       return;
     }
 
+    if (this.#atEnd) log.dropOldest();
+    else log.dropNewest();
     const isNew = log !== this.#shown;
-    if (isNew || log.first !== this.#firstShown) this.#hush();
+    if (isNew || (log.first ?? 0) < this.#firstShown) this.#hush();
     if (isNew) {
       this.#rows.clear();
       this.#drawRows(log);
@@ -107,7 +109,7 @@ export class MessageLog extends PartElement {
       this.#holding(() => this.#drawRows(log));
     }
     this.#shown = log;
-    this.#firstShown = log.first;
+    this.#firstShown = log.first ?? 0;
     this.#afterwards(log);
   }
 
@@ -135,8 +137,6 @@ export class MessageLog extends PartElement {
   /** @param {import("../models/room-log.js").RoomLog} log */
   #afterwards(log) {
     this.#measure();
-    if (this.#atEnd) log.dropOldest();
-    else log.dropNewest();
     const seeing = this.#atEnd && log.reachesEnd && !document.hidden;
     this.#chat.reading.look(seeing, log.cursor.seq);
     this.#drawPill();

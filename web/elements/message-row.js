@@ -82,7 +82,7 @@ function fillMessage(element, { event, lead, own, state, reason }, context) {
   else if (picture.getAttribute("src") !== source) picture.src = source;
   part(element, ".message__author", HTMLElement).textContent = name;
 
-  fillTime(element, event, state, context);
+  fillTime(element, event, lead, state, context);
   fillBody(part(element, ".message__body", HTMLElement), event);
   fillState(part(element, ".message__state", HTMLElement), state, reason, event);
 }
@@ -90,15 +90,16 @@ function fillMessage(element, { event, lead, own, state, reason }, context) {
 /**
  * @param {HTMLElement} element
  * @param {import("../wire.js").RoomEvent} event
+ * @param {boolean} lead
  * @param {MessageRow["state"]} state
  * @param {RowContext} context
  */
-function fillTime(element, event, state, { room, times }) {
+function fillTime(element, event, lead, state, { room, times }) {
   const at = Date.parse(event.at);
   const link = part(element, ".message__time", HTMLAnchorElement);
   const time = part(element, "time", HTMLTimeElement);
   time.dateTime = event.at;
-  time.textContent = times.hour(at);
+  time.textContent = lead ? times.hour(at) : times.hourBriefly(at);
   link.title = times.full(at);
   if (state === "confirmed") link.href = addressOf(room, event.seq);
 }

@@ -1,7 +1,8 @@
 // <sign-in-page>: asks a visitor's name, and says what is wrong with it. It must not know what follows.
 
-import { RestError, signIn } from "../rest.js";
+import { signIn } from "../rest.js";
 import { PartElement } from "./part-element.js";
+import { whyRefused } from "./session-words.js";
 
 /** @typedef {import("../rest.js").SessionUser} SessionUser */
 
@@ -47,7 +48,7 @@ export class SignInPage extends PartElement {
     try {
       this.#done(await signIn({ name, ...(email && { email }) }));
     } catch (error) {
-      this.#problem(wordsFor(error, name));
+      this.#problem(whyRefused(error, name));
     } finally {
       button.disabled = false;
     }
@@ -60,16 +61,6 @@ export class SignInPage extends PartElement {
     field.ariaInvalid = "true";
     field.select();
   }
-}
-
-/**
- * @param {unknown} error
- * @param {string} name
- */
-function wordsFor(error, name) {
-  if (!(error instanceof RestError)) return "The server cannot be reached just now.";
-  if (error.code === "name_taken") return `Someone else is called ${name}. Try another name.`;
-  return error.message;
 }
 
 customElements.define("sign-in-page", SignInPage);

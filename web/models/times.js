@@ -18,7 +18,8 @@ export class Times {
     // The page speaks English: "Today" beside "vendredi" would read like a mistake. Hours follow the reader's habit.
     const words = locale.startsWith("en") ? locale : "en-GB";
     this.#now = now;
-    this.#hour = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", timeZone });
+    const { hour12 } = new Intl.DateTimeFormat(locale, { hour: "numeric" }).resolvedOptions();
+    this.#hour = new Intl.DateTimeFormat(locale, { hour: hour12 ? "numeric" : "2-digit", minute: "2-digit", timeZone });
     this.#full = new Intl.DateTimeFormat(words, { dateStyle: "full", timeStyle: "medium", timeZone });
     this.#day = new Intl.DateTimeFormat(words, { weekday: "long", day: "numeric", month: "long", timeZone });
     this.#dayWithYear = new Intl.DateTimeFormat(words, { day: "numeric", month: "long", year: "numeric", timeZone });
@@ -28,6 +29,12 @@ export class Times {
   /** @param {number} at */
   hour(at) {
     return this.#hour.format(at);
+  }
+
+  /** @param {number} at @returns {string} without AM or PM, for where there is no room */
+  hourBriefly(at) {
+    const parts = this.#hour.formatToParts(at).filter(({ type }) => type !== "dayPeriod");
+    return parts.map(({ value }) => value).join("").trim();
   }
 
   /** @param {number} at */

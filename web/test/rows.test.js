@@ -91,6 +91,14 @@ test("hours are local", () => {
   assert.equal(times.hour(Date.parse("2026-11-20T08:07:00Z")), "09:07");
 });
 
+test("where space is short the hour goes without its half of the day", () => {
+  const american = new Times({ now: () => 0, locale: "en-US", timeZone: "America/New_York" });
+  const at = Date.parse("2026-11-20T22:58:00Z");
+  assert.match(american.hour(at), /^5:58\sPM$/);
+  assert.equal(american.hourBriefly(at), "5:58");
+  assert.equal(times.hourBriefly(at), "23:58");
+});
+
 test("a day is local too: midnight in Vienna is an hour earlier by the world's clock", () => {
   assert.equal(times.day(Date.parse("2026-11-19T23:30:00Z")), "Today");
   assert.equal(times.day(Date.parse("2026-11-19T22:30:00Z")), "Yesterday");
