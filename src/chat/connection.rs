@@ -49,6 +49,8 @@ pub struct Connection {
     /// Commands refused in a row for coming too fast.
     refusals: Cell<u32>,
     closing: Cell<Option<CloseCode>>,
+    /// The last word is in the outbox.
+    silent: Cell<bool>,
 }
 
 /// A connection's subscription: its cursor into one room.
@@ -119,12 +121,13 @@ impl Connection {
             waits_for_posts: Cell::new(false),
             refusals: Cell::new(0),
             closing: Cell::new(None),
+            silent: Cell::new(false),
         }
     }
 
     /// Queues a reply or a push of the connection's own; `pump` or `flush` sends it.
     pub fn say(&self, json: &str) {
-        frame::write_text(json, &mut self.outbox.borrow_mut());
+        self.say_frames(|out| frame::write_text(json, out));
     }
 
     /// Queues the reply that a command was carried out; without a ref there is none.
@@ -144,14 +147,21 @@ impl Connection {
                 self.close(CloseCode::TooMany);
             }
         }
-        if reference.is_some() || *error == Error::Malformed {
+        if reference.is_some() || matches!(error, Error::Malformed | Error::BadRef(_)) {
             self.say(&reply_error(reference, error));
         }
     }
 
     /// Queues control frames.
     pub fn say_frames(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.outbox.borrow_mut());
+        if !self.silent.get() {
+            write(&mut self.outbox.borrow_mut());
+        }
+    }
+
+    /// Nothing follows what has been said: it was the close.
+    pub fn say_no_more(&self) {
+        self.silent.set(true);
     }
 
     /// Queues a signal, unless too much waits already: a signal is delivered at most once.

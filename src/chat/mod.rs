@@ -285,10 +285,13 @@ impl Chat {
         let info = self.directory().room(id).await?.ok_or_else(|| Error::NoRoom(id.to_string()))?;
         // Live first, then asked for its head: whatever is committed in between is heard.
         let room = self.hub.enliven(info);
-        let position = self.log().position(id).await?.ok_or_else(|| Error::NoRoom(id.to_string()))?;
-        room.learn(position);
-        let position = room.position().unwrap_or(position);
-        Ok((room, position))
+        loop {
+            let position = self.log().position(id).await?.ok_or_else(|| Error::NoRoom(id.to_string()))?;
+            if room.learn(position) {
+                let position = room.position().unwrap_or(position);
+                return Ok((room, position));
+            }
+        }
     }
 
     /// The event after which a subscription starts; `Reset` where the cursor cannot be honoured.

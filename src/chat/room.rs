@@ -26,8 +26,10 @@ pub struct Room {
 }
 
 struct State {
+    /// The life of the log that the tail is of; None before anything is known of it.
+    epoch: Option<Epoch>,
     /// None until the store was asked.
-    log: Option<(Epoch, Seq)>,
+    oldest: Option<Seq>,
     tail: Tail,
     /// How often what was read of the log became stale.
     revision: u64,
@@ -59,7 +61,7 @@ impl Room {
         Self {
             id: info.id,
             name: info.name,
-            state: Mutex::new(State { log: None, tail: Tail::new(0, tail_bytes), revision: 0 }),
+            state: Mutex::new(State { epoch: None, oldest: None, tail: Tail::new(0, tail_bytes), revision: 0 }),
             presence: Mutex::default(),
             workers: (0..workers).map(|_| WorkerMark::default()).collect(),
             all_tails,
@@ -72,12 +74,12 @@ impl Room {
         self.state.lock().position()
     }
 
-    /// Takes note of what the store says. Announcements heard since it was asked may know more.
-    pub fn learn(&self, position: Position) {
-        self.change_tail(|state| {
-            state.set_epoch(position.epoch, position.oldest);
-            state.tail.advance(position.head);
-        });
+    /// Takes note of what the store says, the first time. Announcements heard since it was asked may know more; where
+    /// they are of another life of the log nobody can tell which is the newer, and this is false: ask again.
+    pub fn learn(&self, position: Position) -> bool {
+        let mut fits = true;
+        self.change_tail(|state| fits = state.learn(position));
+        fits
     }
 
     /// Takes what was committed into the tail.
@@ -206,28 +208,36 @@ impl Drop for Room {
 
 impl State {
     fn position(&self) -> Option<Position> {
-        self.log.map(|(epoch, oldest)| Position { epoch, oldest, head: self.tail.head() })
+        Some(Position { epoch: self.epoch?, oldest: self.oldest?, head: self.tail.head() })
+    }
+
+    fn learn(&mut self, position: Position) -> bool {
+        if self.oldest.is_some() {
+            return true;
+        }
+        if self.epoch.take().is_some_and(|heard| heard != position.epoch) {
+            self.tail.restart();
+            return false;
+        }
+        self.epoch = Some(position.epoch);
+        self.oldest = Some(position.oldest);
+        self.tail.advance(position.head);
+        true
     }
 
     /// In a new life of the log nothing that stands here is true any more.
-    fn set_epoch(&mut self, epoch: Epoch, oldest: Seq) {
-        if self.log.is_some_and(|(known, _)| known != epoch) {
+    fn enter(&mut self, epoch: Epoch) {
+        if self.epoch.is_some_and(|known| known != epoch) {
             self.revision += 1;
             self.tail.restart();
+            self.oldest = self.oldest.map(|_| 1);
         }
-        self.log = Some((epoch, oldest));
+        self.epoch = Some(epoch);
     }
 
     fn hear(&mut self, announcement: &Announcement, segment: Option<Segment>) {
-        let oldest = match self.log {
-            Some((epoch, oldest)) if epoch == announcement.epoch => Some(oldest),
-            Some(_) => Some(1),
-            // Not asked the store yet: what is heard before is kept, since the answer may be older.
-            None => None,
-        };
-        if let Some(oldest) = oldest {
-            self.set_epoch(announcement.epoch, oldest);
-        }
+        // What is heard before the store was asked is kept, since the answer may be older.
+        self.enter(announcement.epoch);
         if let Some(segment) = segment
             && segment.last() > self.tail.head()
         {

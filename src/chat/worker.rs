@@ -93,11 +93,16 @@ impl Worker {
         self.connections.borrow_mut().insert(connection.id, connection);
     }
 
-    /// Forgets a connection: its subscriptions end, its user is one connection less.
-    pub fn remove(&self, connection: &Rc<Connection>) {
+    /// Ends a connection's subscriptions. It still hears what became of its posts.
+    pub fn retire(&self, connection: &Connection) {
         for room in connection.rooms() {
             self.unsubscribe(connection, &room);
         }
+    }
+
+    /// Forgets a connection.
+    pub fn remove(&self, connection: &Connection) {
+        self.retire(connection);
         self.connections.borrow_mut().remove(&connection.id);
         self.joined.borrow_mut().retain(|_, connections| {
             connections.retain(|id| *id != connection.id);

@@ -94,7 +94,12 @@ fn encode(path: &str, plain: Bytes, headers: &HeaderMap) -> (Bytes, HeaderMap) {
     let mut encoded = HeaderMap::new();
     encoded.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     let accepts = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let gzip = accepts.split(',').any(|coding| coding.trim().split(';').next() == Some("gzip"));
+    let gzip = accepts.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        // A weight of 0 refuses (RFC 9110 §12.4.2).
+        let refused = |part: &str| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0));
+        parts.next() == Some("gzip") && !parts.any(refused)
+    });
     if !gzip {
         return (plain, encoded);
     }

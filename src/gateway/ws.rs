@@ -228,7 +228,11 @@ impl Life {
         let carried_out = self.poll_command(cx);
         let read = self.poll_input(cx)?;
         let page = self.poll_page(cx);
-        Ok(self.poll_output(cx)? || carried_out || read || page)
+        let listened = self.listens();
+        let more = self.poll_output(cx)?;
+        // What went out may have made room for the next command, of whose coming nobody would tell us.
+        let listens_again = !listened && self.listens();
+        Ok(more || carried_out || read || page || listens_again)
     }
 
     fn poll_command(&mut self, cx: &mut Context<'_>) -> bool {
@@ -339,7 +343,7 @@ impl Life {
     /// Begins to close: subscriptions end now, the close frame goes out when nothing is under way any more.
     fn end(&mut self, code: Option<u16>) {
         if self.ending.is_none() {
-            self.door.worker.remove(&self.connection);
+            self.door.worker.retire(&self.connection);
             let patience = Box::pin(tokio::time::sleep(CLOSE_PATIENCE));
             self.ending = Some(Box::new(Ending { code, said: false, patience }));
         }
@@ -367,6 +371,7 @@ impl Life {
                 // RFC 6455 §5.5.1: a close without a code is answered by one without a code.
                 None => self.connection.say_frames(|out| out.extend_from_slice(&[0x88, 0])),
             }
+            self.connection.say_no_more();
         }
         loop {
             match self.connection.pump(&mut self.door.view.borrow_mut()) {
