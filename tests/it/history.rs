@@ -1,6 +1,8 @@
 //! Pages of what was said: the newest, older ones by seq, the surroundings of one message; over the socket and over
 //! REST; and how a page and the pushes after it make one whole.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 
 use crate::support::{Client, TestServer, list, number, text};
@@ -37,26 +39,26 @@ async fn pages_have_edges() {
     );
     bob.says_all("lobby", numbers(1..=10)).await;
     let huge = u64::MAX;
-    let cases: [(Value, std::ops::RangeInclusive<u64>, bool); 19] = [
-        (json!({}), 1..=10, false),
-        (json!({"limit": 10}), 1..=10, false),
-        (json!({"limit": 9}), 2..=10, true),
-        (json!({"limit": 1}), 10..=10, true),
-        (json!({"limit": 200}), 1..=10, false),
-        (json!({"before": 0}), 1..=0, false),
-        (json!({"before": 1}), 1..=0, false),
-        (json!({"before": 2}), 1..=1, false),
-        (json!({"before": 10, "limit": 3}), 7..=9, true),
-        (json!({"before": 11, "limit": 3}), 8..=10, true),
-        (json!({"before": huge, "limit": 3}), 8..=10, true),
-        (json!({"around": 5, "limit": 4}), 4..=7, true),
-        (json!({"around": 5, "limit": 1}), 5..=5, true),
-        (json!({"around": 1, "limit": 4}), 1..=3, false),
-        (json!({"around": 10, "limit": 4}), 9..=10, true),
-        (json!({"around": 5, "limit": 200}), 1..=10, false),
-        (json!({"around": 0, "limit": 4}), 1..=2, false),
-        (json!({"around": 11, "limit": 4}), 9..=10, true),
-        (json!({"around": huge, "limit": 4}), 9..=10, true),
+    let cases: [(Value, Range<u64>, bool); 19] = [
+        (json!({}), 1..11, false),
+        (json!({"limit": 10}), 1..11, false),
+        (json!({"limit": 9}), 2..11, true),
+        (json!({"limit": 1}), 10..11, true),
+        (json!({"limit": 200}), 1..11, false),
+        (json!({"before": 0}), 1..1, false),
+        (json!({"before": 1}), 1..1, false),
+        (json!({"before": 2}), 1..2, false),
+        (json!({"before": 10, "limit": 3}), 7..10, true),
+        (json!({"before": 11, "limit": 3}), 8..11, true),
+        (json!({"before": huge, "limit": 3}), 8..11, true),
+        (json!({"around": 5, "limit": 4}), 4..8, true),
+        (json!({"around": 5, "limit": 1}), 5..6, true),
+        (json!({"around": 1, "limit": 4}), 1..4, false),
+        (json!({"around": 10, "limit": 4}), 9..11, true),
+        (json!({"around": 5, "limit": 200}), 1..11, false),
+        (json!({"around": 0, "limit": 4}), 1..3, false),
+        (json!({"around": 11, "limit": 4}), 9..11, true),
+        (json!({"around": huge, "limit": 4}), 9..11, true),
     ];
     for (mut command, expected, more) in cases {
         command["type"] = "history".into();

@@ -24,9 +24,10 @@ pub enum Op {
         room: usize,
         target: u64,
     },
-    /// The log begins another life, as after a restore.
+    /// The log begins another life with the first of its events, as after a restore.
     Restore {
         room: usize,
+        keep: u64,
     },
     /// The hub hears of the oldest commit that it has not heard of.
     Announce(Announce),
@@ -94,7 +95,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => (room.clone(), lengths).prop_map(|(room, lengths)| Op::Append { room, lengths }),
         3 => (room.clone(), any::<u64>()).prop_map(|(room, target)| Op::Redact { room, target }),
-        1 => room.clone().prop_map(|room| Op::Restore { room }),
+        1 => (room.clone(), any::<u64>()).prop_map(|(room, keep)| Op::Restore { room, keep }),
         14 => announce.prop_map(Op::Announce),
         6 => (who.clone(), room.clone(), 0..12_u64).prop_map(|(who, room, last)| Op::Subscribe { who, room, last }),
         4 => (who.clone(), room.clone(), any::<u64>(), prop::bool::weighted(0.1))
@@ -166,64 +167,85 @@ proptest! {
     }
 }
 
+/// What a connection needs to be subscribed: its task asks where the log stands, and is told.
+fn subscribes(last: u64) -> [Op; 4] {
+    let tend = Op::Tend { who: 0, woken: true };
+    [Op::Subscribe { who: 0, room: 0, last }, tend, Op::Answers, Op::Narrow { who: 0, bytes: 100 }]
+}
+
 /// Guards against a worker that span until the hub had heard what a page from the store already held.
 #[test]
 fn a_reader_may_be_ahead_of_what_was_announced() {
-    play(
-        1,
-        1,
-        TAILS,
-        &[
-            Op::Append { room: 0, lengths: vec![1, 2, 3] },
-            Op::Announce(Announce::AsItIs),
-            Op::Subscribe { who: 0, room: 0, last: 2 },
-            Op::Tend { who: 0, woken: true },
-            Op::Append { room: 0, lengths: vec![4] },
-            Op::Answers,
-            Op::Tend { who: 0, woken: false },
-        ],
-    );
+    let mut ops = vec![Op::Append { room: 0, lengths: vec![1, 2, 3] }, Op::Announce(Announce::AsItIs)];
+    ops.extend(subscribes(2));
+    ops.extend([
+        Op::Append { room: 0, lengths: vec![4] },
+        Op::Tend { who: 0, woken: true },
+        Op::Answers,
+        Op::Tend { who: 0, woken: true },
+    ]);
+    play(1, 1, TAILS, &ops);
 }
 
 /// Guards against a page, read before a deletion, that a slow reader was still sent long after it.
 #[test]
 fn what_was_deleted_is_not_sent_from_a_page_that_waits() {
-    play(
-        1,
-        1,
-        TAILS,
-        &[
-            Op::Append { room: 0, lengths: vec![9, 9, 9] },
-            Op::Subscribe { who: 0, room: 0, last: 3 },
-            Op::Answers,
-            Op::Take { who: 0, bytes: 300 },
-            Op::Tend { who: 0, woken: true },
-            Op::Answers,
-            Op::Redact { room: 0, target: 2 },
-            Op::Announce(Announce::AsItIs),
-            Op::Announce(Announce::AsItIs),
-            Op::Flow { who: 0 },
-        ],
-    );
+    let mut ops = vec![Op::Append { room: 0, lengths: vec![9, 9, 9] }, Op::Announce(Announce::AsItIs)];
+    ops.extend(subscribes(3));
+    ops.extend([
+        Op::Take { who: 0, bytes: 300 },
+        Op::Tend { who: 0, woken: true },
+        Op::Answers,
+        Op::Tend { who: 0, woken: true },
+        Op::Redact { room: 0, target: 2 },
+        Op::Announce(Announce::AsItIs),
+        Op::Flow { who: 0 },
+    ]);
+    play(1, 1, TAILS, &ops);
 }
 
-/// Guards against a page, read for a subscription that was since replaced, that ended the new one.
+/// Guards against a page, read for a subscription that has ended, that spoke of it and would have ended the next one.
 #[test]
 fn a_page_for_a_subscription_that_is_over_changes_nothing() {
-    play(
-        1,
-        1,
-        TAILS,
-        &[
-            Op::Append { room: 0, lengths: vec![1, 2, 3] },
-            Op::Subscribe { who: 0, room: 0, last: 3 },
-            Op::Answers,
-            Op::Tend { who: 0, woken: true },
-            Op::Restore { room: 0 },
-            Op::Unsubscribe { who: 0, room: 0 },
-            Op::Tend { who: 0, woken: true },
-            Op::Answers,
-            Op::Tend { who: 0, woken: true },
-        ],
-    );
+    let mut ops = vec![Op::Append { room: 0, lengths: vec![1, 2, 3] }, Op::Announce(Announce::AsItIs)];
+    ops.extend(subscribes(3));
+    ops.extend([
+        Op::Restore { room: 0, keep: 2 },
+        Op::Tend { who: 0, woken: true },
+        Op::Unsubscribe { who: 0, room: 0 },
+        Op::Tend { who: 0, woken: true },
+        Op::Answers,
+        Op::Tend { who: 0, woken: true },
+    ]);
+    play(1, 1, TAILS, &ops);
+}
+
+/// Guards against a room that took what it had heard of an earlier life for what the store told of this one.
+#[test]
+fn what_was_heard_of_an_earlier_life_is_forgotten() {
+    let ops = [
+        Op::Append { room: 0, lengths: vec![1, 2, 3, 4] },
+        Op::Restore { room: 0, keep: 1 },
+        Op::Subscribe { who: 0, room: 0, last: 0 },
+        Op::Tend { who: 0, woken: true },
+        Op::Announce(Announce::AsItIs),
+        Op::Answers,
+        Op::Tend { who: 0, woken: true },
+    ];
+    play(1, 1, TAILS, &ops);
+}
+
+/// Guards against a room that took an answer of the store for newer than what it had heard meanwhile.
+#[test]
+fn an_answer_from_an_earlier_life_is_asked_for_again() {
+    let ops = [
+        Op::Subscribe { who: 0, room: 0, last: 0 },
+        Op::Tend { who: 0, woken: true },
+        Op::Restore { room: 0, keep: 0 },
+        Op::Append { room: 0, lengths: vec![1] },
+        Op::Announce(Announce::AsItIs),
+        Op::Answers,
+        Op::Tend { who: 0, woken: true },
+    ];
+    play(1, 1, TAILS, &ops);
 }

@@ -52,9 +52,11 @@ async fn a_user_with_two_tabs_is_there_once_and_gone_with_the_last() {
     let eve = server.guest_in("eve", "lobby").await;
     assert_eq!(alice.sees_joined("eve").await["count"], 3);
     assert_eq!(alice.asks(json!({"type": "present", "room": "lobby"})).await["count"], 3);
+    let before = alice.take_arrived("presence");
+    assert!(before.iter().all(|push| push.get("left").is_none()), "bob has a tab left: {before:?}");
     phone.leaves().await;
-    let left = alice.next_push("presence").await;
-    assert_eq!((&left["left"], &left["count"]), (&json!([bob.id]), &json!(2)), "the first word of bob's going");
+    let left = alice.sees_left(&bob.id).await;
+    assert_eq!((&left["left"], &left["count"]), (&json!([bob.id]), &json!(2)));
     drop(eve);
 }
 
@@ -89,7 +91,8 @@ async fn changes_are_gathered() {
     const GUESTS: usize = 30;
     let server = TestServer::start().await;
     let mut alice = server.guest_in("alice", "lobby").await;
-    let mut guests = join_all((0..GUESTS).map(|n| server.guest_in(format!("guest no {n}").replace(' ', "_"), "lobby"))).await;
+    let mut guests =
+        join_all((0..GUESTS).map(|n| server.guest_in(format!("guest no {n}").replace(' ', "_"), "lobby"))).await;
     // Whoever was told of the last to come has been told of all.
     let (mut pushes, mut joined) = (0, HashSet::new());
     while joined.len() <= GUESTS {
@@ -201,7 +204,8 @@ async fn a_new_name_is_pushed_to_everyone_and_shows_in_presence_and_messages() {
     desk.subscribes("lobby").await;
     let answer = session.patch("/api/session").json(&json!({"name": "robert"})).await;
     assert_eq!((answer.status, &answer.json()["user"]["name"]), (200, &json!("robert")));
-    let push = json!({"type": "user", "id": session.id, "name": "robert", "picture": format!("/avatars/{}", session.id)});
+    let push =
+        json!({"type": "user", "id": session.id, "name": "robert", "picture": format!("/avatars/{}", session.id)});
     for client in [&mut alice, &mut desk, &mut phone] {
         assert_eq!(client.next_push("user").await, push);
     }

@@ -57,7 +57,7 @@ impl TestServer {
 
     pub async fn with(options: &[&str]) -> Self {
         let data = Arc::new(TempDir::new().expect("a temporary directory"));
-        let options = options.iter().map(ToString::to_string).collect();
+        let options: Vec<_> = options.iter().map(ToString::to_string).collect();
         let (addr, running) = run(&data, &options).await;
         Self { addr, options, data, running: Some(running) }
     }
@@ -171,7 +171,7 @@ impl Drop for TestServer {
 }
 
 /// Starts the server on a thread of its own, and waits until it listens.
-async fn run(data: &Arc<TempDir>, options: &Vec<String>) -> (SocketAddr, Running) {
+async fn run(data: &Arc<TempDir>, options: &[String]) -> (SocketAddr, Running) {
     let config = config(data.path(), options);
     let (shutdown, told) = oneshot::channel();
     let (listening, addr) = oneshot::channel();

@@ -23,8 +23,8 @@ use chinwag::protocol::{
     Author, Content, Cursor, Epoch, Event, Kind, Limits, Position, Ref, RoomId, Seq, Start, UserId,
 };
 use chinwag::store::{
-    self, Announcement, Answer, Append, Committed, Completion, Durability, Effect, Log, Messages, Options, Page,
-    RoomInfo, Store, Unread, Watcher, Window,
+    self, Announcement, Answer, Append, Committed, Completion, Directory, Durability, Effect, Log, Messages, Options,
+    Page, RoomInfo, Store, Unread, Watcher, Window,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -59,6 +59,7 @@ pub struct Stage {
     committed: mpsc::Receiver<Announcement>,
     /// What the hub has not heard of, the oldest first.
     unheard: VecDeque<Announcement>,
+    directory: Arc<dyn Directory>,
     rooms: Vec<Logged>,
     clients: Vec<Client>,
     gone: Vec<Client>,
@@ -68,9 +69,14 @@ pub struct Stage {
     _dir: TempDir,
 }
 
-/// The model: what a room's log holds.
+/// The model: what a room's log holds, in each of its lives.
 struct Logged {
     id: RoomId,
+    lives: Vec<Life>,
+}
+
+struct Life {
+    epoch: Epoch,
     events: Vec<Event>,
     /// Emptied events, and from which byte on each connection (of an id) must not be sent their content.
     emptied: HashMap<Seq, Option<HashMap<u64, usize>>>,
@@ -78,6 +84,7 @@ struct Logged {
 
 struct Client {
     id: u64,
+    store: Arc<StagedLog>,
     connection: Rc<Connection>,
     pipe: Rc<Pipe>,
     bell: Arc<Bell>,
@@ -111,7 +118,12 @@ impl Stage {
         let mut staged = None;
         let open = |_hub: Arc<dyn Watcher>| {
             let store = store::open(&options, Arc::new(Relay(told)))?;
-            let log = Arc::new(StagedLog { log: store.log, answers: true.into(), lives: Mutex::default() });
+            let log = Arc::new(StagedLog {
+                log: store.log,
+                answers: true.into(),
+                held: false.into(),
+                lives: Mutex::default(),
+            });
             staged = Some((log.clone(), store.directory.clone()));
             Ok(Store { log, directory: store.directory })
         };
@@ -124,10 +136,6 @@ impl Stage {
         };
         let chat = wait(Chat::start(settings, open)).unwrap();
         let (store, directory) = staged.unwrap();
-        let rooms: Vec<_> = (0..rooms).map(|number| Logged::new(format!("room-{number}").as_str().into())).collect();
-        for room in &rooms {
-            wait(directory.create_room(RoomInfo { id: room.id.clone(), name: "A room".into() }, None)).unwrap();
-        }
         store.answers.store(false, Ordering::Release);
         let worker = Worker::new(chat.clone(), 0);
         let mut stage = Self {
@@ -138,7 +146,8 @@ impl Stage {
             store,
             committed,
             unheard: VecDeque::new(),
-            rooms,
+            directory,
+            rooms: Vec::new(),
             clients: Vec::new(),
             gone: Vec::new(),
             author: Author { id: UserId::random(), name: "bob".into() },
@@ -146,6 +155,10 @@ impl Stage {
             tails,
             _dir: dir,
         };
+        for number in 0..rooms {
+            stage.rooms.push(Logged { id: format!("room-{number}").as_str().into(), lives: Vec::new() });
+            stage.restore(number, 0);
+        }
         stage.clients = (0..connections as u64).map(|id| stage.enters(id)).collect();
         stage
     }
@@ -154,10 +167,7 @@ impl Stage {
         match *op {
             Op::Append { room, ref lengths } => self.append(room % self.rooms.len(), lengths),
             Op::Redact { room, target } => self.redact(room % self.rooms.len(), target),
-            Op::Restore { room } => {
-                let id = self.rooms[room % self.rooms.len()].id.clone();
-                *self.store.lives.lock().unwrap().entry(id).or_default() += 1;
-            }
+            Op::Restore { room, keep } => self.restore(room % self.rooms.len(), keep),
             Op::Announce(how) => self.announce(how),
             Op::Subscribe { who, room, last } => {
                 let room = self.room(room).id.clone();
@@ -165,9 +175,9 @@ impl Stage {
             }
             Op::Resume { who, room, seq, stale } => {
                 let room = self.room(room);
-                let seq = seq % (room.head() + 2);
+                let seq = seq % (room.now().head() + 2);
                 let id = room.id.clone();
-                let epoch = if stale { Epoch(0) } else { self.store.now(&id).epoch };
+                let epoch = if stale { room.lives[0].epoch } else { room.now().epoch };
                 self.client(who).asks(Ask::Subscribe(id, Start::Cursor(Cursor { epoch, seq })));
             }
             Op::Unsubscribe { who, room } => {
@@ -272,6 +282,11 @@ impl Stage {
         &self.rooms[room % self.rooms.len()]
     }
 
+    fn life(&self, room: &str, epoch: Epoch) -> &Life {
+        let room = self.rooms.iter().find(|logged| logged.id.as_str() == room).expect("a room of the play");
+        room.lives.iter().find(|life| life.epoch == epoch).expect("a life of its log")
+    }
+
     fn client(&mut self, who: usize) -> &mut Client {
         let among = self.clients.len();
         &mut self.clients[who % among]
@@ -279,7 +294,7 @@ impl Stage {
 
     fn enters(&self, id: u64) -> Client {
         let user = Arc::new(User::new(UserId::random(), "somebody".into(), true, true));
-        let client = Client::new(id, user);
+        let client = Client::new(id, user, self.store.clone());
         self.worker.add(client.connection.clone(), []);
         client
     }
@@ -311,39 +326,58 @@ impl Stage {
     }
 
     fn append(&mut self, room: usize, lengths: &[usize]) {
-        let mut seq = self.rooms[room].head();
-        let mut message = |length: &usize| {
-            seq += 1;
-            (format!("{room}-{seq}-{}", "x".repeat(*length)), Kind::Message, None)
-        };
-        let events: Vec<_> = lengths.iter().map(&mut message).collect();
-        self.commit(room, events);
+        let events = lengths.iter().map(|length| (self.event(&"x".repeat(*length), Kind::Message, None), Effect::None));
+        let events = events.collect();
+        self.longest = self.longest.max(lengths.iter().copied().max().unwrap_or(0));
+        let announcement = self.commit(room, events);
+        self.unheard.push_back(announcement);
     }
 
     fn redact(&mut self, room: usize, target: u64) {
-        let target = 1 + target % self.rooms[room].head().max(1);
-        self.commit(room, vec![(format!("without {target}"), Kind::Delete, Some(target))]);
-        if target < self.rooms[room].head() {
-            self.rooms[room].emptied.entry(target).or_default();
+        let target = 1 + target % self.rooms[room].now().head().max(1);
+        let event = self.event("", Kind::Delete, Some(target));
+        let announcement = self.commit(room, vec![(event, Effect::Redact(target))]);
+        self.unheard.push_back(announcement);
+        let life = self.rooms[room].lives.last_mut().unwrap();
+        if target < life.head() {
+            life.emptied.entry(target).or_default();
         }
     }
 
-    fn commit(&mut self, room: usize, events: Vec<(String, Kind, Option<Seq>)>) {
+    /// Every life is a log of its own in the real store. The hub hears nothing of it, but with the next announcement.
+    fn restore(&mut self, room: usize, keep: u64) {
+        let logged = &self.rooms[room];
+        let kept: Vec<_> = match logged.lives.last() {
+            Some(life) => (1..=keep % (life.head() + 1)).map(|seq| (life.event(seq), Effect::None)).collect(),
+            None => Vec::new(),
+        };
+        let id: RoomId = match logged.lives.len() {
+            0 => logged.id.clone(),
+            life => format!("{}-restored-{life}", logged.id).as_str().into(),
+        };
+        wait(self.directory.create_room(RoomInfo { id: id.clone(), name: "A room".into() }, None)).unwrap();
+        self.store.lives.lock().unwrap().insert(logged.id.clone(), id);
+        let epoch = self.store.now(&logged.id).epoch;
+        let emptied = kept.iter().zip(1..).filter(|((event, _), _)| event.content.is_none());
+        let emptied = emptied.map(|(_, seq)| (seq, Some(HashMap::new()))).collect();
+        self.rooms[room].lives.push(Life { epoch, events: Vec::new(), emptied });
+        if !kept.is_empty() {
+            self.commit(room, kept);
+        }
+    }
+
+    /// No two events say the same.
+    fn event(&self, text: &str, kind: Kind, target: Option<Seq>) -> Event {
+        let id = Uuid::now_v7();
+        let content = Content::message(&format!("{id} {text}"), None, &[], 1_000);
+        let (at, author) = (jiff::Timestamp::now(), self.author.clone());
+        Event { seq: 0, id, kind, at, author, txn_id: None, target, content: Some(content) }
+    }
+
+    fn commit(&mut self, room: usize, events: Vec<(Event, Effect)>) -> Announcement {
         let room = &mut self.rooms[room];
         let mut outcomes = Vec::new();
-        for (text, kind, target) in events {
-            self.longest = self.longest.max(text.len());
-            let event = Event {
-                seq: 0,
-                id: Uuid::now_v7(),
-                kind,
-                at: jiff::Timestamp::now(),
-                author: self.author.clone(),
-                txn_id: None,
-                target,
-                content: Some(Content::message(&text, None, &[], 1_000)),
-            };
-            let effect = target.map_or(Effect::None, Effect::Redact);
+        for (event, effect) in events {
             let (tell, told) = mpsc::channel();
             let done = Completion::new(move |outcome| drop(tell.send(outcome)));
             self.store.append(Append { room: room.id.clone(), event, effect, done });
@@ -352,20 +386,15 @@ impl Stage {
         for outcome in outcomes {
             outcome.recv().unwrap().unwrap();
         }
-        let mut announcement: Option<Announcement> = None;
-        for heard in self.committed.try_iter() {
-            room.events.extend(heard.events.iter().cloned());
-            match &mut announcement {
-                Some(announcement) => {
-                    announcement.events.extend(heard.events);
-                    announcement.redacted |= heard.redacted;
-                }
-                None => announcement = Some(heard),
-            }
+        let mut heard = self.committed.try_iter();
+        let mut announcement = heard.next().expect("what was committed is announced");
+        for more in heard {
+            announcement.events.extend(more.events);
+            announcement.redacted |= more.redacted;
         }
-        let mut announcement = announcement.expect("what was committed is announced");
-        announcement.epoch = self.store.in_this_life(&room.id, announcement.epoch);
-        self.unheard.push_back(announcement);
+        announcement.room = room.id.clone();
+        room.lives.last_mut().unwrap().events.extend(announcement.events.iter().cloned());
+        announcement
     }
 
     fn announce(&mut self, how: Announce) {
@@ -392,25 +421,25 @@ impl Stage {
 
     /// Puts earlier events before those of the announcement, as the log holds them now.
     fn lengthen(&self, announcement: &mut Announcement, by: u64) {
-        let room = self.rooms.iter().find(|room| room.id == announcement.room).unwrap();
+        let life = self.life(announcement.room.as_str(), announcement.epoch);
         let first = announcement.events[0].seq;
-        let earlier = (first.saturating_sub(by).max(1)..first).map(|seq| room.event(seq));
+        let earlier = (first.saturating_sub(by).max(1)..first).map(|seq| life.event(seq));
         announcement.events = earlier.chain(announcement.events.drain(..)).collect();
         announcement.redacted |= announcement.events.iter().any(|event| event.kind == Kind::Delete);
     }
 
     fn hear(&mut self, announcements: Vec<Announcement>) {
-        let heard: Vec<_> =
-            announcements.iter().map(|one| (one.room.clone(), one.events.last().unwrap().seq)).collect();
+        let heard: Vec<_> = announcements.iter().map(|one| (one.epoch, one.events.last().unwrap().seq)).collect();
         self.chat.hub.committed(Committed { announcements, receipts: Vec::new() });
         let clients = self.clients.iter().chain(&self.gone);
         let sent: HashMap<u64, usize> = clients.map(|client| (client.id, client.pipe.len())).collect();
-        for (id, seq) in heard {
-            let room = self.rooms.iter_mut().find(|room| room.id == id).unwrap();
+        for (epoch, seq) in heard {
+            let mut lives = self.rooms.iter_mut().flat_map(|room| &mut room.lives);
+            let life = lives.find(|life| life.epoch == epoch).unwrap();
             // The deletions up to this event are known, those in a lost announcement too: it left a hole.
-            for index in 0..room.events.len().min(usize::try_from(seq).unwrap()) {
-                if let Some(target) = room.events[index].target
-                    && let Some(since @ None) = room.emptied.get_mut(&target)
+            for event in &life.events[..usize::try_from(seq).unwrap()] {
+                if let Some(target) = event.target.filter(|target| *target < event.seq)
+                    && let Some(since @ None) = life.emptied.get_mut(&target)
                 {
                     *since = Some(sent.clone());
                 }
@@ -438,7 +467,7 @@ impl Stage {
                 "event" => {
                     let seq = subscription.seq + 1;
                     assert_eq!(json["seq"], seq, "after {} in {room}", subscription.seq);
-                    self.rooms.iter().find(|logged| logged.id.as_str() == room).unwrap().check(seq, &json, client, at);
+                    self.life(room, subscription.epoch).check(seq, &json, client, at);
                     subscription.seq = seq;
                 }
                 "presence" => subscription.has_presence = true,
@@ -486,10 +515,12 @@ fn take_reply(subscriptions: &mut HashMap<String, Subscription>, told: Told, rep
 }
 
 impl Logged {
-    fn new(id: RoomId) -> Self {
-        Self { id, events: Vec::new(), emptied: HashMap::new() }
+    fn now(&self) -> &Life {
+        self.lives.last().expect("a room has a log")
     }
+}
 
+impl Life {
     fn head(&self) -> Seq {
         self.events.len() as Seq
     }
@@ -522,10 +553,11 @@ impl Logged {
 }
 
 impl Client {
-    fn new(id: u64, user: Arc<User>) -> Self {
+    fn new(id: u64, user: Arc<User>, store: Arc<StagedLog>) -> Self {
         let pipe = Rc::new(Pipe::new());
         Self {
             id,
+            store,
             connection: Rc::new(Connection::new(id, user, pipe.clone())),
             pipe,
             bell: Bell::rung(),
@@ -585,11 +617,10 @@ impl Client {
     }
 
     fn poll_tasks(&mut self) -> bool {
-        let waker = Waker::from(self.bell.clone());
         let mut moved = false;
         for task in [&mut self.command, &mut self.page] {
             if let Some(under_way) = task
-                && under_way.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
+                && self.store.comes_to_an_end(under_way)
             {
                 *task = None;
                 moved = true;
@@ -635,22 +666,24 @@ async fn subscribe(worker: &Worker, room: &RoomId, start: Start) -> Result<(Arc<
     Ok((live, Chat::starts(position, start)?))
 }
 
-/// The real log, but that its answers come when the test says so, and that a room can begin another life.
+/// The real log, but that its answers come when the test says so, and that a room can begin another life: which of the
+/// real store's rooms it is may change.
 struct StagedLog {
     log: Arc<dyn Log>,
     answers: AtomicBool,
-    lives: Mutex<HashMap<RoomId, u64>>,
+    /// Somebody has just been kept waiting for an answer.
+    held: AtomicBool,
+    lives: Mutex<HashMap<RoomId, RoomId>>,
 }
 
 impl StagedLog {
     /// Where the room's log stands at this moment.
     fn now(&self, room: &RoomId) -> Position {
-        let position = wait(self.log.position(room)).unwrap().expect("there is such a room");
-        Position { epoch: self.in_this_life(room, position.epoch), ..position }
+        wait(self.log.position(&self.real(room))).unwrap().expect("there is such a room")
     }
 
-    fn in_this_life(&self, room: &RoomId, epoch: Epoch) -> Epoch {
-        Epoch(epoch.0.wrapping_add(self.lives.lock().unwrap().get(room).copied().unwrap_or(0)))
+    fn real(&self, room: &RoomId) -> RoomId {
+        self.lives.lock().unwrap().get(room).unwrap_or(room).clone()
     }
 
     /// What was read at this moment is told later.
@@ -660,29 +693,39 @@ impl StagedLog {
             if self.answers.load(Ordering::Acquire) {
                 Poll::Ready(answer.take().expect("an answer is told once"))
             } else {
+                self.held.store(true, Ordering::Release);
                 Poll::Pending
             }
         }))
+    }
+
+    /// Goes on with a task as far as the test lets it, whatever else it has to wait for; whether it has come to an end.
+    fn comes_to_an_end(&self, task: &mut Task) -> bool {
+        let stops = std::future::poll_fn(|cx| {
+            self.held.store(false, Ordering::Release);
+            match task.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(true),
+                Poll::Pending if self.held.load(Ordering::Acquire) => Poll::Ready(false),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        wait(stops)
     }
 }
 
 impl Log for StagedLog {
     fn append(&self, append: Append) {
-        self.log.append(append);
+        let room = self.real(&append.room);
+        self.log.append(Append { room, ..append });
     }
 
     fn position<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Option<Position>> {
-        let position = wait(self.log.position(room)).map(|found| found.map(|_| self.now(room)));
-        self.later(position)
+        self.later(wait(self.log.position(&self.real(room))))
     }
 
     fn read<'a>(&'a self, room: &'a RoomId, after: Seq, limit: usize, bytes: usize) -> Answer<'a, Page> {
         // Small pages, so that catching up takes several.
-        let page = wait(self.log.read(room, after, limit.min(5), bytes.min(1_000)));
-        self.later(page.map(|mut page| {
-            page.position.epoch = self.in_this_life(room, page.position.epoch);
-            page
-        }))
+        self.later(wait(self.log.read(&self.real(room), after, limit.min(5), bytes.min(1_000))))
     }
 
     fn messages<'a>(&'a self, room: &'a RoomId, window: Window, limit: usize) -> Answer<'a, Messages> {

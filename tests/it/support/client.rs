@@ -145,11 +145,11 @@ impl Client {
         number(&self.asks(post).await["seq"])
     }
 
-    /// A post with a txn_id of its own, not sent yet.
+    /// A post with a `txn_id` of its own, not sent yet.
     pub fn post(&self, room: &str, words: &str) -> Value {
         // Over all connections, since a txn_id is its user's.
-        static LAST_TXN: AtomicU64 = AtomicU64::new(0);
-        let txn_id = format!("t{}", LAST_TXN.fetch_add(1, Ordering::Relaxed));
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let txn_id = format!("{}-{}", &self.id[24..], LAST.fetch_add(1, Ordering::Relaxed));
         json!({"type": "post", "room": room, "txn_id": txn_id, "text": words})
     }
 
@@ -313,6 +313,25 @@ impl Client {
         in_time("the server to take some frames", self.socket.flush()).await.expect("a socket that takes it");
     }
 
+    /// Sends commands that bring their own refs, and goes on reading meanwhile, so that the server can go on too.
+    pub async fn begin_all(&mut self, commands: &[Value]) {
+        let deadline = Instant::now() + PATIENCE;
+        for commands in commands.chunks(50) {
+            self.send_at_once(commands).await;
+            // What has come by now is taken without waiting for more.
+            let _ = tokio::time::timeout(Duration::ZERO, self.receive("anything", deadline)).await;
+        }
+    }
+
+    /// Waits until so many pings have come since it was greeted, and answers them.
+    pub async fn is_pinged(&mut self, pings: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.pings < pings {
+            assert_eq!(self.closed, None, "{} waited for ping {pings}", self.name);
+            self.receive("a ping", deadline).await;
+        }
+    }
+
     /// A round trip: every command sent before this has been carried out.
     pub async fn is_answered(&mut self) {
         self.asks(json!({"type": "present", "room": "lobby", "limit": 1})).await;
@@ -400,6 +419,8 @@ impl Client {
                 self.closed = Some(frame.map_or(Closed::Silently, |frame| Closed::By(frame.code.into())));
                 // Answers the close, and waits for the end of the stream.
                 while let Ok(Some(Ok(_))) = tokio::time::timeout_at(deadline, self.socket.next()).await {}
+                // As clients do, it ends its side too.
+                let _ = self.socket.get_mut().shutdown().await;
             }
             Some(Ok(other)) => panic!("{} was sent {other:?}", self.name),
             Some(Err(Error::ConnectionClosed)) | None => self.closed = Some(self.closed.unwrap_or(Closed::Broken)),

@@ -51,9 +51,8 @@ impl Process {
         let mut printed = Vec::new();
         let addr = loop {
             let mut line = String::new();
-            if stdout.read_line(&mut line).expect("its output can be read") == 0 {
-                panic!("{command:?} does not start: {:?}", child.wait_with_output());
-            }
+            let length = stdout.read_line(&mut line).expect("its output can be read");
+            assert_ne!(length, 0, "{command:?} does not start: {:?}", child.wait_with_output());
             let addr = line.trim().strip_prefix("Chinwag is open at http://").and_then(|addr| addr.parse().ok());
             printed.push(line.trim().to_owned());
             if let Some(addr) = addr {

@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-use super::http::{Answer, Request};
+use super::http::Answer;
 use super::in_time;
 
 /// The sample key of RFC 6455 §1.3.
@@ -25,6 +26,10 @@ pub struct Raw {
     stream: TcpStream,
 }
 
+/// The two directions of a raw connection, for those that do both at once.
+pub struct Reading<R>(R);
+pub struct Writing<W>(W);
+
 impl Raw {
     /// Opens a WebSocket as a guest, and reads the hello.
     pub async fn open(addr: SocketAddr, name: &str) -> Self {
@@ -41,18 +46,18 @@ impl Raw {
         raw
     }
 
-    pub fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub fn split(&mut self) -> (Reading<ReadHalf<'_>>, Writing<WriteHalf<'_>>) {
+        let (read, write) = self.stream.split();
+        (Reading(read), Writing(write))
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {
-        let written = in_time("the server to take some bytes", self.stream.write_all(bytes)).await;
-        written.expect("a connection that is open");
+        Writing(&mut self.stream).write(bytes).await;
     }
 
     /// Writes what the server may refuse before it has taken all of it.
     pub async fn try_write(&mut self, bytes: &[u8]) {
-        let _ = in_time("the server to take some bytes, or to refuse them", self.stream.write_all(bytes)).await;
+        Writing(&mut self.stream).try_write(bytes).await;
     }
 
     pub async fn send(&mut self, command: &Value) {
@@ -61,7 +66,7 @@ impl Raw {
 
     /// The next frame: its first byte and its payload. None where the stream ends.
     pub async fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        in_time("a frame", self.read_frame()).await
+        Reading(&mut self.stream).next_frame().await
     }
 
     /// The next text frame, past the pings.
@@ -77,47 +82,83 @@ impl Raw {
         }
     }
 
-    /// The server closes with this code and then ends the stream. What comes before is passed over.
-    pub async fn expects_close(&mut self, code: u16) {
-        in_time(format!("the close {code}"), async {
-            loop {
-                match self.read_frame().await {
-                    Some((first, payload)) if first == FIN | CLOSE => {
-                        assert_eq!(
-                            payload.get(..2),
-                            Some(&code.to_be_bytes()[..]),
-                            "closed by {payload:?}, not {code}"
-                        );
-                        break;
-                    }
-                    Some(_) => {}
-                    None => panic!("the stream ended without a close; expected {code}"),
-                }
+    /// The next reply, past pings and pushes.
+    pub async fn next_reply(&mut self) -> Value {
+        loop {
+            let frame = self.next_json().await;
+            if frame["type"] == "reply" {
+                return frame;
             }
-            assert!(self.read_frame().await.is_none(), "nothing follows a close");
-        })
-        .await;
+        }
     }
 
-    async fn read_frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        let first = self.stream.read_u8().await.ok()?;
-        let second = self.stream.read_u8().await.ok()?;
-        assert_eq!(second & 0x80, 0, "a server masks nothing");
-        let length = match second {
-            126 => self.stream.read_u16().await.ok()?.into(),
-            127 => usize::try_from(self.stream.read_u64().await.ok()?).expect("a frame that fits"),
-            length => length.into(),
-        };
-        let mut payload = vec![0; length];
-        self.stream.read_exact(&mut payload).await.ok()?;
-        Some((first, payload))
+    /// Waits for the next ping, past all else, and does not answer it.
+    pub async fn is_pinged(&mut self) {
+        loop {
+            match self.next_frame().await {
+                Some((first, _)) if first == FIN | PING => return,
+                Some((first, payload)) if first == FIN | CLOSE => panic!("closed by {payload:?} in place of a ping"),
+                Some(_) => {}
+                None => panic!("the stream ended in place of a ping"),
+            }
+        }
+    }
+
+    /// The server closes with this code and then ends the stream. What comes before is passed over.
+    pub async fn expects_close(&mut self, code: u16) {
+        Reading(&mut self.stream).expects_close(code).await;
     }
 }
 
-/// The request that opens a WebSocket, sent as plain HTTP.
-pub fn knock(request: Request) -> Request {
-    let request = request.header("Connection", "Upgrade").header("Upgrade", "websocket");
-    request.header("Sec-WebSocket-Version", "13").header("Sec-WebSocket-Key", KEY)
+impl<W: AsyncWrite + Unpin> Writing<W> {
+    pub async fn write(&mut self, bytes: &[u8]) {
+        let written = in_time("the server to take some bytes", self.0.write_all(bytes)).await;
+        written.expect("a connection that is open");
+    }
+
+    pub async fn try_write(&mut self, bytes: &[u8]) {
+        let _ = in_time("the server to take some bytes, or to refuse them", self.0.write_all(bytes)).await;
+    }
+}
+
+impl<R: AsyncRead + Unpin> Reading<R> {
+    pub async fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        in_time("a frame", self.read_frame()).await
+    }
+
+    pub async fn expects_close(&mut self, code: u16) {
+        assert_eq!(self.end().await, Some(code), "the code of the close");
+    }
+
+    /// The code with which the stream ends. What comes before is passed over, and nothing may follow.
+    pub async fn end(&mut self) -> Option<u16> {
+        in_time("the end", async {
+            let code = loop {
+                match self.read_frame().await {
+                    Some((first, payload)) if first == FIN | CLOSE => break payload.first_chunk().copied(),
+                    Some(_) => {}
+                    None => return None,
+                }
+            };
+            assert!(self.read_frame().await.is_none(), "nothing follows a close");
+            code.map(u16::from_be_bytes)
+        })
+        .await
+    }
+
+    async fn read_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let first = self.0.read_u8().await.ok()?;
+        let second = self.0.read_u8().await.ok()?;
+        assert_eq!(second & 0x80, 0, "a server masks nothing");
+        let length = match second {
+            126 => self.0.read_u16().await.ok()?.into(),
+            127 => usize::try_from(self.0.read_u64().await.ok()?).expect("a frame that fits"),
+            length => length.into(),
+        };
+        let mut payload = vec![0; length];
+        self.0.read_exact(&mut payload).await.ok()?;
+        Some((first, payload))
+    }
 }
 
 /// A client's frame, masked; `first` is its first byte: FIN, reserved bits, opcode.
@@ -136,11 +177,11 @@ pub fn header(first: u8, length: u64, masked: bool) -> Vec<u8> {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(length @ ..126), _) => header.push(masked | length),
         (_, Ok(length)) => {
-            header.push(masked | 126);
+            header.push(masked | 0x7e);
             header.extend(length.to_be_bytes());
         }
         _ => {
-            header.push(masked | 127);
+            header.push(masked | 0x7f);
             header.extend(length.to_be_bytes());
         }
     }
