@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 use crate::figure::{Figure, Rounds, readable};
 use crate::scenario::{append, fanout, idle, start};
 use crate::server::Launcher;
+use crate::swarm::AT_ONCE;
+use crate::wire::TEXT_BYTES;
 
 const NOTES: &str = "## Notes";
 
@@ -29,13 +31,14 @@ pub fn run(launcher: &Launcher, options: &Options) -> Result<()> {
         bail!("--rounds must be at least 1");
     }
     let filled = start::Filled::default();
-    let mut all: Vec<(&str, Vec<Figure>)> = Vec::new();
+    let mut all: Vec<(String, Vec<Figure>)> = Vec::new();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
         for (name, scenario) in scenarios(launcher, &filled) {
+            eprintln!("  {name}");
             let figures = scenario().with_context(|| format!("{name}, round {round}"))?;
             for figure in &figures {
-                eprintln!("  {figure}");
+                eprintln!("    {figure}");
             }
             match all.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, known)) => known.extend(figures),
@@ -43,7 +46,7 @@ pub fn run(launcher: &Launcher, options: &Options) -> Result<()> {
             }
         }
     }
-    let tables: Vec<(&str, Vec<Rounds>)> =
+    let tables: Vec<(String, Vec<Rounds>)> =
         all.into_iter().map(|(name, figures)| (name, Rounds::group(figures))).collect();
     let notes = fs::read_to_string(&options.write).ok().and_then(|old| notes(&old).map(str::to_owned));
     let page = page(&tables, options.rounds, &machine(launcher.data()), notes.as_deref());
@@ -54,29 +57,30 @@ pub fn run(launcher: &Launcher, options: &Options) -> Result<()> {
 
 type Scenario<'a> = Box<dyn Fn() -> Result<Vec<Figure>> + 'a>;
 
-fn scenarios<'a>(launcher: &'a Launcher, filled: &'a start::Filled) -> Vec<(&'static str, Scenario<'a>)> {
-    let mut all: Vec<(&str, Scenario)> = vec![
-        ("Start", Box::new(|| start::run(launcher, filled, &start::Options::default()))),
-        ("Idle connections", Box::new(|| idle::run(launcher, &idle::Options::default()))),
-        ("Posts", Box::new(|| append::run(launcher, &append::Options::default()))),
+fn scenarios<'a>(launcher: &'a Launcher, filled: &'a start::Filled) -> Vec<(String, Scenario<'a>)> {
+    let mut all: Vec<(String, Scenario)> = vec![
+        ("Start".to_owned(), Box::new(|| start::run(launcher, filled, &start::Options::default()))),
+        ("Idle connections in the lobby".to_owned(), Box::new(|| idle::run(launcher, &idle::Options::default()))),
+        ("Posts, 64 under way".to_owned(), Box::new(|| append::run(launcher, &append::Options::default()))),
     ];
     for (window, senders) in [(1, 1), (64, 4)] {
         for readers in [100, 1000, 5000] {
             let options = fanout::Options { readers, senders, window, ..Default::default() };
-            all.push(("Fan-out", Box::new(move || fanout::run(launcher, &options))));
+            let name = format!("Fan-out to {} readers, {window} under way", readable(readers as f64));
+            all.push((name, Box::new(move || fanout::run(launcher, &options))));
         }
     }
     all
 }
 
-fn page(tables: &[(&str, Vec<Rounds>)], rounds: usize, machine: &str, notes: Option<&str>) -> String {
+fn page(tables: &[(String, Vec<Rounds>)], rounds: usize, machine: &str, notes: Option<&str>) -> String {
     let mut page = format!(
         "# Results\n\n\
-         Written by `bench/run`; only the notes at the end are written by hand. Medians of {rounds} rounds, with the \
-         lowest and the highest. Generator and server share the machine. Every server ran with `--limits off`, on a \
-         database of its own on disk, with `synchronous=FULL` and presence on; texts are 128 bytes. A run in which \
-         a delivery was lost, duplicated or reordered, or an acknowledged post was not in the log, fails and \
-         writes nothing.\n\n\
+         Written by `bench/run`; only the notes at the end are written by hand. Medians, with the lowest and the \
+         highest (rounds: {rounds}). Generator and server share the machine. Every server ran with `--limits off`, on \
+         a database of its own on disk, with `synchronous=FULL` and presence on; texts are {TEXT_BYTES} bytes; \
+         connections are opened {AT_ONCE} at a time. A run in which a delivery was lost, duplicated or reordered, or \
+         an acknowledged post was not in the log, fails and writes nothing.\n\n\
          ## Machine\n\n{machine}\n"
     );
     for (name, figures) in tables {
@@ -167,7 +171,7 @@ mod tests {
     #[test]
     fn a_page_shows_each_figure_with_its_target_and_keeps_the_notes() {
         let round = |value| Figure::new("idle", value, "MB").at_most(12.0);
-        let tables = [("Start", Rounds::group([round(10.0), round(14.0), round(11.0)]))];
+        let tables = [("Start".to_owned(), Rounds::group([round(10.0), round(14.0), round(11.0)]))];
         let page = page(&tables, 3, "a machine", Some("## Notes\n\nTried this.\n"));
         assert!(page.contains("| idle | 11 | 10 – 14 | MB | ≤ 12 | reached |"), "{page}");
         assert_eq!(notes(&page), Some("## Notes\n\nTried this.\n"));

@@ -13,8 +13,9 @@ use crate::connection::Connection;
 use crate::limits;
 use crate::wire::{self, Reply};
 
-/// Handshakes and commands under way at once while the scene is set.
-const AT_ONCE: usize = 64;
+/// Handshakes and commands under way at once while the scene is set. What the server's allocator keeps of its buffers
+/// for them shows in what idle connections weigh.
+pub const AT_ONCE: usize = 64;
 /// For one answer, or for the next one of many.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -58,13 +58,12 @@ pub fn run(launcher: &Launcher, options: &Options) -> Result<Vec<Figure>> {
     load.check_log(&mut swarm, &start["epoch"], start["head"].as_u64().unwrap_or(0))?;
     server.stop()?;
 
-    let name = |what: &str| format!("posts, {} under way: {what}", options.window);
-    let per_second = Figure::new(name("acknowledged"), acknowledged / took.as_secs_f64(), "/s");
+    let per_second = Figure::new("acknowledged", acknowledged / took.as_secs_f64(), "/s");
     Ok(vec![
         // The target is set for this window.
         if options.window == 64 { per_second.at_least(TARGET_PER_SECOND) } else { per_second },
-        Figure::new(name("p50"), millis(latency.value_at_quantile(0.5)), "ms"),
-        Figure::new(name("p99"), millis(latency.value_at_quantile(0.99)), "ms"),
-        Figure::new(name("server CPU each"), used * MICRO / acknowledged, "µs"),
+        Figure::new("p50", millis(latency.value_at_quantile(0.5)), "ms"),
+        Figure::new("p99", millis(latency.value_at_quantile(0.99)), "ms"),
+        Figure::new("server CPU each", used * MICRO / acknowledged, "µs"),
     ])
 }

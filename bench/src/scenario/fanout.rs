@@ -71,16 +71,15 @@ pub fn run(launcher: &Launcher, options: &Options) -> Result<Vec<Figure>> {
     let resident = server.resident()?;
     server.stop()?;
 
-    let name = |what: &str| format!("fan-out, {} readers, {} under way: {what}", options.readers, options.window);
     let quantile = |quantile| millis(latency.value_at_quantile(quantile));
     Ok(vec![
-        Figure::new(name("deliveries"), deliveries / took, "/s"),
-        Figure::new(name("server CPU each"), used * MICRO / deliveries, "µs"),
-        Figure::new(name("p50"), quantile(0.5), "ms"),
-        Figure::new(name("p99"), quantile(0.99), "ms"),
-        Figure::new(name("p99.9"), quantile(0.999), "ms"),
-        Figure::new(name("server resident"), super::megabytes(resident), "MB"),
-        Figure::new(name("generator busy"), own / took * 100.0, "% of a core"),
+        Figure::new("deliveries", deliveries / took, "/s"),
+        Figure::new("server CPU each", used * MICRO / deliveries, "µs"),
+        Figure::new("p50", quantile(0.5), "ms"),
+        Figure::new("p99", quantile(0.99), "ms"),
+        Figure::new("p99.9", quantile(0.999), "ms"),
+        Figure::new("server resident", super::megabytes(resident), "MB"),
+        Figure::new("generator busy", own / took * 100.0, "% of a core"),
     ])
 }
 

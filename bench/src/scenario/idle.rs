@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use crate::figure::Figure;
+use crate::figure::{Figure, readable};
 use crate::limits;
 use crate::server::Launcher;
 use crate::swarm::Swarm;
@@ -50,7 +50,8 @@ pub fn run(launcher: &Launcher, options: &Options) -> Result<Vec<Figure>> {
     let each = full.saturating_sub(empty) as f64 / connections as f64;
     server.stop()?;
     Ok(vec![
-        Figure::new(format!("{connections} idle connections in the lobby, each"), each, "B").at_most(TARGET_BYTES),
+        Figure::new(format!("each of {} connections: resident", readable(connections as f64)), each, "B")
+            .at_most(TARGET_BYTES),
         Figure::new("connect and subscribe", connections as f64 / took.as_secs_f64(), "/s"),
     ])
 }

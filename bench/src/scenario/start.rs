@@ -10,7 +10,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::megabytes;
-use crate::figure::Figure;
+use crate::figure::{Figure, readable};
 use crate::load::Load;
 use crate::server::{Launcher, Server};
 use crate::swarm::Swarm;
@@ -46,7 +46,7 @@ impl Filled {
         if self.0.get().is_none() {
             let folder = launcher.folder()?;
             eprintln!("storing {events} events …");
-            fill(&launcher.start(folder.path())?, events)?;
+            fill(launcher.start(folder.path())?, events)?;
             // Nobody else can have set it: the cell is not shared between threads.
             let _ = self.0.set(folder);
         }
@@ -75,20 +75,22 @@ pub fn run(launcher: &Launcher, filled: &Filled, options: &Options) -> Result<Ve
     check_head(&server, acknowledged)?;
     server.stop()?;
 
+    let stored = readable(events as f64);
     Ok(vec![
         Figure::new("idle after start: resident", megabytes(empty), "MB").at_most(TARGET_MEGABYTES),
-        Figure::new(format!("idle after start on {events} events: resident"), megabytes(full), "MB"),
-        Figure::new(format!("start to /health on {events} events"), in_order.as_secs_f64() * 1e3, "ms")
+        Figure::new(format!("idle after start on {stored} events: resident"), megabytes(full), "MB"),
+        Figure::new(format!("start to /health on {stored} events"), in_order.as_secs_f64() * 1e3, "ms")
             .at_most(TARGET_MILLIS),
         Figure::new("the same after SIGKILL under load", after_kill.as_secs_f64() * 1e3, "ms")
             .at_most(TARGET_AFTER_KILL_MILLIS),
     ])
 }
 
-fn fill(server: &Server, events: usize) -> Result<()> {
+fn fill(server: Server, events: usize) -> Result<()> {
     let mut swarm = Swarm::new(server.address)?;
     let senders = swarm.connect(SENDERS)?;
-    Load::new("lobby", senders, FILL_WINDOW)?.post_until(&mut swarm, events)
+    Load::new("lobby", senders, FILL_WINDOW)?.post_until(&mut swarm, events)?;
+    server.stop()
 }
 
 /// Posts, kills the server meanwhile, and returns the highest seq it had acknowledged.
