@@ -13,7 +13,7 @@ use chinwag::server;
 
 fn main() -> ExitCode {
     // The real environment wins over the file.
-    let dotenv = dotenvy::dotenv();
+    let dotenv = dotenvy::from_path(".env");
     let config = Config::parse();
     start_tracing(&config);
     if let Err(error) = dotenv
@@ -39,10 +39,11 @@ fn serve(config: Config) -> Result<(), Fatal> {
 }
 
 fn start_tracing(config: &Config) {
-    let quiet = if config.trace { LevelFilter::DEBUG } else { LevelFilter::WARN };
     let directives = if config.trace { "chinwag=debug" } else { "chinwag=info" };
     let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(own) if !config.trace => EnvFilter::builder().with_default_directive(quiet.into()).parse_lossy(own),
+        Ok(own) if !config.trace => {
+            EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(own)
+        }
         _ => EnvFilter::builder().with_default_directive(LevelFilter::WARN.into()).parse_lossy(directives),
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

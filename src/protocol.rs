@@ -7,7 +7,7 @@ mod id;
 mod push;
 
 pub use command::{
-    Command, Create, Fault, History, Post, Present, Read, Ref, Start, Subscribe, TXN_ID_BYTES, Typing, Unsubscribe,
+    Command, Create, Fault, History, Post, Present, Read, Ref, Start, Subscribe, Typing, Unsubscribe, check_room,
     check_txn_id,
 };
 pub use event::{Author, Content, Event, Kind, MemberChange};

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +31,11 @@ use crate::store::{self, Durability};
 const BACKLOG: u32 = 4096;
 /// How long a client may take to send a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// What goes on failing is warned of so often: a stranger can make it fail.
+const WARN_EVERY: Duration = Duration::from_mins(1);
+/// How long a client may take nothing of what it is sent, before the kernel gives it up.
+#[cfg(target_os = "linux")]
+const STALL_TIME: Duration = Duration::from_secs(90);
 /// How long connections are given to close when the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
@@ -108,13 +114,17 @@ fn warn(config: &Config, durability: Durability) {
 }
 
 async fn accept(listener: &TcpListener, doors: &[mpsc::Sender<std::net::TcpStream>]) {
+    let mut warned: Option<Instant> = None;
     for door in doors.iter().cycle() {
         let socket = loop {
             match listener.accept().await.and_then(|(socket, _)| prepare(socket)) {
                 Ok(socket) => break socket,
                 Err(error) => {
                     // Out of files, most likely. What waits is accepted when others have gone.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
+                        tracing::warn!(%error, "cannot accept connections");
+                        warned = Some(Instant::now());
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -128,6 +138,8 @@ async fn accept(listener: &TcpListener, doors: &[mpsc::Sender<std::net::TcpStrea
 /// Takes the socket off this thread's runtime: it belongs to a worker's.
 fn prepare(socket: TcpStream) -> std::io::Result<std::net::TcpStream> {
     socket.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(STALL_TIME))?;
     socket.into_std()
 }
 
@@ -177,6 +189,8 @@ impl Stage {
         let worker = Worker::new(chat.clone(), index);
         let door = Door::new(worker.clone());
         let (arrivals, mut admitted) = mpsc::unbounded_channel();
+        // Held by every request until it is answered.
+        let answering = Rc::new(());
         let router = http::routes(Gateway { chat, origins, draining, arrivals });
         spawn("delivery", &worker, Worker::run);
         spawn("unread counts", &worker, Worker::tell_unread);
@@ -184,7 +198,7 @@ impl Stage {
         loop {
             tokio::select! {
                 Some(socket) = arriving.recv() => {
-                    tokio::task::spawn_local(http_connection(socket, router.clone(), stopped.clone()));
+                    tokio::task::spawn_local(http_connection(socket, router.clone(), stopped.clone(), Rc::downgrade(&answering)));
                 }
                 Some(arrival) = admitted.recv() => {
                     tokio::task::spawn_local(door.clone().serve(arrival));
@@ -192,30 +206,40 @@ impl Stage {
                 _ = told_to_stop.wait_for(|stopped| *stopped) => break,
             }
         }
+        // What was admitted before the end is told of it like everybody.
+        admitted.close();
+        while let Ok(arrival) = admitted.try_recv() {
+            tokio::task::spawn_local(door.clone().serve(arrival));
+        }
         let patience = Instant::now() + DRAIN_TIME;
-        while door.is_open() && Instant::now() < patience {
+        while (door.is_open() || Rc::strong_count(&answering) > 1) && Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
 
-fn spawn<T: 'static, F: Future<Output = ()> + 'static>(
-    name: &'static str,
-    of: &std::rc::Rc<T>,
-    run: fn(std::rc::Rc<T>) -> F,
-) {
+fn spawn<T: 'static, F: Future<Output = ()> + 'static>(name: &'static str, of: &Rc<T>, run: fn(Rc<T>) -> F) {
     let of = of.clone();
     tokio::task::spawn_local(async move { supervise(name, || run(of.clone())).await });
 }
 
 /// Serves HTTP/1.1 on one socket until it ends, is upgraded, or the server stops.
-async fn http_connection(socket: std::net::TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn http_connection(
+    socket: std::net::TcpStream,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+    answering: Weak<()>,
+) {
     let Ok(peer) = socket.peer_addr() else { return };
     let Ok(socket) = TcpStream::from_std(socket) else { return };
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        let (router, answering) = (router.clone(), answering.upgrade());
+        async move {
+            let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+            drop(answering);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -225,7 +249,7 @@ async fn http_connection(socket: std::net::TcpStream, router: Router, mut stoppe
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = stopped.wait_for(|stopped| *stopped) => {
+        () = async { let _ = stopped.wait_for(|stopped| *stopped).await; } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -116,8 +116,11 @@ impl Chat {
     }
 
     pub async fn change_user(&self, visitor: &Visitor, change: Change) -> Result<UserRecord> {
-        self.limiter.command(visitor.user.id)?;
-        let mut record = visitor.user.clone();
+        self.limiter.rare(visitor.user.id)?;
+        // One change of a user at a time: two could otherwise leave one name in the store and show another.
+        let _changing = self.users.begin_change(visitor.user.id).ok_or(Error::RateLimited { retry_after_ms: 100 })?;
+        let before = self.directory().user(visitor.user.id).await?.ok_or(Error::NoUser)?;
+        let mut record = before.clone();
         if let Some(name) = change.name {
             record.name = own_name(&name)?;
             record.folded = name::fold(&record.name);
@@ -128,7 +131,7 @@ impl Chat {
         let taken = || Error::NameTaken(record.name.to_string());
         let _claim = self.claim(&record.folded, record.id).ok_or_else(taken)?;
         self.directory().change_user(record.clone(), expired_before(Timestamp::now())).await?;
-        if record.name != visitor.user.name {
+        if record.name != before.name {
             self.renamed(&record);
         }
         Ok(record)
@@ -143,6 +146,14 @@ impl Chat {
             }
         }
         Ok(())
+    }
+
+    /// Whether a connection's session, if it has one, has not ended since it was last looked at.
+    pub async fn session_lives(&self, session: Option<TokenHash>) -> bool {
+        match session {
+            Some(session) => matches!(self.directory().session(session).await, Ok(Some(_))),
+            None => true,
+        }
     }
 
     /// Admits a connection: the visitor's, or that of a new guest who proposes a name.
@@ -183,16 +194,13 @@ impl Chat {
         let mut number = 1;
         while number < MOST {
             let like = |n| if n == 1 { wanted.clone() } else { name::numbered(wanted, n) };
-            let names: Vec<_> = (number..number + AT_ONCE).map(like).collect();
-            let folded = names.iter().map(|name| name::fold(name)).collect();
+            // Claimed before the store is asked, so that no session can take one meanwhile.
+            let claim = |name: Arc<str>| self.claim(&name::fold(&name), id).map(|claim| (name, claim));
+            let claimed: Vec<_> = (number..number + AT_ONCE).map(like).filter_map(claim).collect();
+            let folded = claimed.iter().map(|(_, claim)| claim.folded.to_string()).collect();
             let held = self.directory().holders(folded, expired_before(Timestamp::now())).await?;
-            for name in names {
-                let folded = name::fold(&name);
-                if !held.contains_key(&folded)
-                    && let Some(claim) = self.claim(&folded, id)
-                {
-                    return Ok((name, claim));
-                }
+            if let Some(free) = claimed.into_iter().find(|(_, claim)| !held.contains_key(&*claim.folded)) {
+                return Ok(free);
             }
             number += AT_ONCE;
         }

@@ -164,11 +164,13 @@ impl Connection {
         self.silent.set(true);
     }
 
-    /// Queues a signal, unless too much waits already: a signal is delivered at most once.
-    pub fn signal(&self, json: &str) {
-        if self.outbox.borrow().len() < OUTBOX_FULL {
+    /// Queues a signal, unless too much waits already: a signal is delivered at most once. False if it was left out.
+    pub fn signal(&self, json: &str) -> bool {
+        let fits = self.outbox.borrow().len() < OUTBOX_FULL;
+        if fits {
             self.say(json);
         }
+        fits
     }
 
     pub fn outbox_len(&self) -> usize {
@@ -380,6 +382,8 @@ impl Reader {
                     return Ok(CaughtUp::Reset);
                 }
                 Ahead::Nothing => {
+                    // Into an empty outbox, so that the whole presence always has room.
+                    self.connection.send_outbox()?;
                     self.behind.set(false);
                     if self.owed_presence.replace(false) {
                         self.connection.signal(&self.room().whole_presence());
@@ -475,14 +479,21 @@ impl LocalRoom {
         true
     }
 
+    /// Forgets the round under way; every reader finds its own way to the head.
+    pub fn recover(&self) {
+        self.round.set(None);
+        self.again.set(false);
+        self.readers.borrow().iter().for_each(|reader| reader.fall_behind());
+    }
+
     /// Brings a signal to all live readers; the others are owed the whole presence.
     pub fn signal(&self, json: &str) {
         for reader in self.readers.borrow().iter() {
-            if reader.is_live() {
-                reader.connection.signal(json);
+            if reader.is_live() && reader.connection.signal(json) {
                 reader.connection.flush();
             } else {
                 reader.owe_presence();
+                reader.fall_behind();
             }
         }
     }

@@ -29,8 +29,8 @@ pub struct Rates {
 
 /// Commands other than posts a second and user; a page that opens sends a handful.
 const COMMANDS: NonZeroU32 = NonZeroU32::new(50).expect("it is not zero");
-/// Rooms a minute and user.
-const ROOMS: NonZeroU32 = NonZeroU32::new(6).expect("it is not zero");
+/// New rooms and new names a minute and user: everyone is told of them.
+const RARE: NonZeroU32 = NonZeroU32::new(6).expect("it is not zero");
 
 type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
@@ -44,7 +44,8 @@ struct Limited {
     rates: Rates,
     posts: Keyed<UserId>,
     commands: Keyed<UserId>,
-    rooms: Keyed<UserId>,
+    rare: Keyed<UserId>,
+    looks: Keyed<IpAddr>,
     arrivals: Keyed<IpAddr>,
 }
 
@@ -62,8 +63,18 @@ impl Limiter {
         self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.commands, &user))
     }
 
-    pub fn create_room(&self, user: UserId) -> Result<()> {
-        self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.rooms, &user))
+    /// What everyone is told of: a new room, a new name.
+    pub fn rare(&self, user: UserId) -> Result<()> {
+        self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.rare, &user))
+    }
+
+    /// Somebody reads without a socket: a user, or whoever is at this address.
+    pub fn look(&self, user: Option<UserId>, address: IpAddr) -> Result<()> {
+        match (user, &self.rates) {
+            (Some(user), _) => self.command(user),
+            (None, Some(limited)) => check(&limited.looks, &network(address)),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Somebody without a session arrives from this address.
@@ -97,7 +108,8 @@ impl Limiter {
         if let Some(limited) = &self.rates {
             limited.posts.retain_recent();
             limited.commands.retain_recent();
-            limited.rooms.retain_recent();
+            limited.rare.retain_recent();
+            limited.looks.retain_recent();
             limited.arrivals.retain_recent();
         }
     }
@@ -129,7 +141,8 @@ impl Limited {
         Self {
             posts: keyed(Quota::per_second(rates.posts).allow_burst(times(rates.posts, 5))),
             commands: keyed(Quota::per_second(COMMANDS).allow_burst(times(COMMANDS, 4))),
-            rooms: keyed(Quota::per_minute(ROOMS).allow_burst(times(ROOMS, 2))),
+            rare: keyed(Quota::per_minute(RARE).allow_burst(times(RARE, 2))),
+            looks: keyed(Quota::per_second(COMMANDS).allow_burst(times(COMMANDS, 4))),
             arrivals: keyed(Quota::per_second(rates.arrivals).allow_burst(times(rates.arrivals, 60))),
             rates,
         }

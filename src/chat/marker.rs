@@ -7,29 +7,32 @@ use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::protocol::{RoomId, Seq, UserId};
-use crate::store::Directory;
+use crate::store::{Directory, Marker};
 
 #[derive(Default)]
 pub struct Markers {
     /// Moved and not yet written. What stands here is truer than the store.
-    moved: Mutex<HashMap<(RoomId, UserId), Seq>>,
+    moved: Mutex<HashMap<(RoomId, UserId), Marker>>,
 }
 
 impl Markers {
     /// Moves a marker to exactly this event, forward or back.
     pub fn set(&self, room: &RoomId, user: UserId, seq: Seq) {
-        self.moved.lock().insert((room.clone(), user), seq);
+        self.moved.lock().insert((room.clone(), user), Marker::Exactly(seq));
     }
 
     /// Moves a marker forward, as the user's own message does.
     pub fn advance(&self, room: &RoomId, user: UserId, seq: Seq) {
         let mut moved = self.moved.lock();
-        let marker = moved.entry((room.clone(), user)).or_insert(seq);
-        *marker = seq.max(*marker);
+        let marker = moved.entry((room.clone(), user)).or_insert(Marker::Forward(seq));
+        *marker = match *marker {
+            Marker::Forward(before) => Marker::Forward(before.max(seq)),
+            Marker::Exactly(before) => Marker::Exactly(before.max(seq)),
+        };
     }
 
-    /// Where a marker stands that has moved since it was last written.
-    pub fn moved(&self, room: &RoomId, user: UserId) -> Option<Seq> {
+    /// How a marker has moved since it was last written.
+    pub fn moved(&self, room: &RoomId, user: UserId) -> Option<Marker> {
         self.moved.lock().get(&(room.clone(), user)).copied()
     }
 

@@ -194,7 +194,7 @@ impl Chat {
     /// Makes a public room, whose first member is the user.
     pub async fn create_room(&self, user: &Arc<User>, name: &str) -> Result<RoomId> {
         let (id, name) = name::room(name)?;
-        self.limiter.create_room(user.id)?;
+        self.limiter.rare(user.id)?;
         self.store_guest(user).await?;
         self.directory().create_room(RoomInfo { id: id.clone(), name }, Some(user.id)).await?;
         self.tell_member(user, &id, true);
@@ -202,7 +202,7 @@ impl Chat {
     }
 
     pub async fn join(&self, user: &Arc<User>, room: &RoomId) -> Result<()> {
-        self.limiter.command(user.id)?;
+        self.limiter.post(user.id)?;
         self.store_guest(user).await?;
         if self.directory().member(room, user.id).await?.is_none() {
             self.append_member(user, room, MemberChange::Joined, Effect::Join).await?;
@@ -215,7 +215,7 @@ impl Chat {
         if *room == self.lobby.id {
             return Err(Error::NotAllowed("everyone has joined the lobby for good"));
         }
-        self.limiter.command(user.id)?;
+        self.limiter.post(user.id)?;
         let Some(member) = self.directory().member(room, user.id).await? else { return Ok(()) };
         self.append_member(user, room, MemberChange::Left, Effect::Leave).await?;
         self.tell_member(user, room, false);
@@ -260,7 +260,11 @@ impl Chat {
         }
         if back || seq > state.read {
             if user.is_stored() {
-                self.markers.set(room, user.id, seq);
+                if back {
+                    self.markers.set(room, user.id, seq);
+                } else {
+                    self.markers.advance(room, user.id, seq);
+                }
             } else {
                 user.set_lobby_read(seq);
             }
@@ -295,7 +299,11 @@ impl Chat {
     }
 
     /// The event after which a subscription starts; `Reset` where the cursor cannot be honoured.
-    pub fn starts(position: Position, start: Start) -> Result<Cursor> {
+    pub async fn starts(&self, room: &RoomId, mut position: Position, start: Start) -> Result<Cursor> {
+        if matches!(start, Start::Cursor(cursor) if cursor.epoch == position.epoch && cursor.seq > position.head) {
+            // A page of history may be ahead of what was announced.
+            position = self.log().position(room).await?.ok_or_else(|| Error::NoRoom(room.to_string()))?;
+        }
         match start {
             Start::Last(events) => {
                 let seq = position.head.saturating_sub(events).max(position.oldest - 1);
@@ -460,7 +468,8 @@ impl Chat {
 
     /// A marker that moved and is not yet written is truer than the stored one.
     async fn correct_marker(&self, joined: &mut Joined, user: UserId) -> Result<()> {
-        if let Some(read) = self.markers.moved(&joined.room.id, user)
+        if let Some(marker) = self.markers.moved(&joined.room.id, user)
+            && let read = marker.from(joined.read)
             && read != joined.read
         {
             joined.read = read;

@@ -81,8 +81,6 @@ pub struct Progress<'a> {
     pub seq: Seq,
     /// The rest of a frame that was sent in part. It goes first next time.
     pub rest: &'a [u8],
-    /// All there was is sent.
-    pub all: bool,
 }
 
 impl View {
@@ -105,11 +103,6 @@ impl View {
         }
     }
 
-    /// The last event that stands here; 0 if none does.
-    pub fn last(&self) -> Seq {
-        self.segments.last().map_or(0, |segment| segment.last())
-    }
-
     /// Lends the frames after `seq` to `write`, which takes as many of these bytes as it can now, and says how far
     /// that came. `continues(seq)` must hold.
     pub fn write_after<E>(
@@ -130,12 +123,12 @@ impl View {
             let length = segment.frames_after(seq).len();
             if written < length {
                 let (reached, rest) = segment.stopped_at(reached, written);
-                return Ok(Progress { seq: reached, rest, all: false });
+                return Ok(Progress { seq: reached, rest });
             }
             written -= length;
             reached = segment.last();
         }
-        Ok(Progress { seq: reached, rest: &[], all: lent.len() == segments.len() })
+        Ok(Progress { seq: reached, rest: &[] })
     }
 }
 

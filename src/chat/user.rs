@@ -1,7 +1,7 @@
 //! The users who are connected to this node, each once however many connections they have, and the names that they
 //! hold by being connected. It knows no store: names held by sessions are asked for in auth.rs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -89,6 +89,20 @@ pub struct Users {
     online: Mutex<HashMap<UserId, Arc<User>>>,
     /// Folded names, and who holds them by a connection (or is about to).
     names: Mutex<HashMap<Box<str>, (UserId, u32)>>,
+    /// Whose name or e-mail is just being changed.
+    changing: Mutex<HashSet<UserId>>,
+}
+
+/// Leave to change a user, until dropped.
+pub struct Changing {
+    users: Arc<Users>,
+    user: UserId,
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        self.users.changing.lock().remove(&self.user);
+    }
 }
 
 impl Users {
@@ -118,6 +132,11 @@ impl Users {
             online.remove(&user.id);
         }
         last
+    }
+
+    /// Leave to change this user; `None` while another has it.
+    pub fn begin_change(self: &Arc<Self>, user: UserId) -> Option<Changing> {
+        self.changing.lock().insert(user).then(|| Changing { users: self.clone(), user })
     }
 
     /// Takes hold of a folded name for this user; false where someone else has it.

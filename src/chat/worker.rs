@@ -59,6 +59,7 @@ impl Worker {
 
     /// Takes news and delivers, for ever.
     pub async fn run(self: Rc<Self>) {
+        self.recover();
         let mut news = Vec::new();
         loop {
             self.inbox.rung().await;
@@ -74,6 +75,21 @@ impl Worker {
         }
     }
 
+    /// After a panic: what was heard and not done is lost, so every room is delivered anew, and who waits for an
+    /// outcome is sent away to ask again.
+    fn recover(&self) {
+        self.rounds.borrow_mut().clear();
+        for local in self.rooms.borrow().values() {
+            local.room.begin_delivery(self.index);
+            local.recover();
+        }
+        for connection in self.connections.borrow().values() {
+            if connection.posts_under_way.replace(0) > 0 {
+                connection.close(CloseCode::GoingAway);
+            }
+        }
+    }
+
     pub fn inbox(&self) -> &Arc<Inbox> {
         &self.inbox
     }
@@ -84,7 +100,7 @@ impl Worker {
     }
 
     pub fn add(&self, connection: Rc<Connection>, joined: impl IntoIterator<Item = RoomId>) {
-        for room in joined {
+        for room in joined.into_iter().filter(|room| *room != RoomId::lobby()) {
             self.joined.borrow_mut().entry(room).or_default().push(connection.id);
         }
         if self.draining.get() {
@@ -108,10 +124,6 @@ impl Worker {
             connections.retain(|id| *id != connection.id);
             !connections.is_empty()
         });
-    }
-
-    pub fn connection_count(&self) -> usize {
-        self.connections.borrow().len()
     }
 
     /// Attaches the connection to a room, after the cursor's event; a second subscription takes the first one's

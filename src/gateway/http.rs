@@ -46,6 +46,7 @@ pub fn routes(gateway: Gateway) -> Router {
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, Error::NoPath).into_response() })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIME))
+        .layer(middleware::from_fn(see_through))
         .layer(middleware::from_fn_with_state(gateway.clone(), check_origin))
         .layer(middleware::map_response(add_headers))
         .with_state(gateway)
@@ -63,9 +64,13 @@ async fn socket(
     query: Result<Query<SocketQuery>, QueryRejection>,
     mut request: Request,
 ) -> Result<Response, Error> {
+    if request.method() != Method::GET {
+        return Err(Error::Invalid("method: expected GET".to_owned()));
+    }
     let accept = accept_key(request.headers())?;
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
-    let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Error::Internal)?;
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let upgrade = upgrade.ok_or_else(|| Error::Invalid("expected HTTP/1.1".to_owned()))?;
     if gateway.draining.load(Ordering::Acquire) {
         return Err(Error::Unavailable("this node is stopping; connect again"));
     }
@@ -111,8 +116,17 @@ async fn check_origin(State(gateway): State<Gateway>, request: Request, next: Ne
 fn is_ours(origin: &HeaderValue, headers: &HeaderMap, origins: &[String]) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     (authority.is_some() && authority == host) || origins.iter().any(|allowed| allowed == origin)
+}
+
+/// Carries out what changes something also where its asker hangs up half way: what was begun has effects that belong
+/// together.
+async fn see_through(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    tokio::spawn(next.run(request)).await.unwrap_or_else(|_| Error::Internal.into_response())
 }
 
 /// The headers that every answer carries.

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::chat::Chat;
 use crate::chat::auth::{Admission, Visitor};
 use crate::error::Error;
+use crate::protocol::{RoomId, check_room};
 
 pub const SESSION_COOKIE: &str = "chinwag_session";
 
@@ -48,7 +49,7 @@ impl FromRequestParts<Gateway> for Asker {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Error> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?.0.ip();
+        let Address(address) = Address::from_request_parts(parts, gateway).await?;
         let Some(token) = token(&parts.headers) else { return Ok(Self { visitor: None, address }) };
         let visitor = gateway.chat.visitor(&token).await?.ok_or(Error::NoSession)?;
         Ok(Self { visitor: Some(visitor), address })
@@ -61,6 +62,18 @@ impl Asker {
     }
 }
 
+/// From where a request comes, whoever asks.
+pub struct Address(pub IpAddr);
+
+impl FromRequestParts<Gateway> for Address {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Error> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?;
+        Ok(Self(peer.0.ip()))
+    }
+}
+
 /// A part of the path, as it was before it was encoded. What is not UTF-8 then is no path of ours.
 pub struct InPath<T>(pub T);
 
@@ -70,6 +83,12 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Gateway> for InPath<T> {
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Error> {
         Path::from_request_parts(parts, gateway).await.map(|Path(part)| Self(part)).map_err(|_| Error::NoPath)
     }
+}
+
+/// The id of a room in the path, bounded as on the socket.
+pub fn room_id(room: &str) -> Result<RoomId, Error> {
+    check_room(room)?;
+    Ok(RoomId::from(room))
 }
 
 pub fn bad_query(rejection: &QueryRejection) -> Error {

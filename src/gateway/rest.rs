@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -10,13 +11,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::request::{Asker, Gateway, InPath, Json, SESSION_COOKIE, bad_query};
-use crate::chat::auth::{Change, SESSION_LASTS, Visitor};
+use super::request::{Address, Asker, Gateway, InPath, Json, SESSION_COOKIE, bad_query, room_id};
+use crate::chat::auth::{Change, Visitor};
 use crate::chat::{Browsed, avatar};
 use crate::error::{Error, Result};
-use crate::protocol::{self, Me, RoomId, Seq, UserId, check_txn_id, history_json};
+use crate::protocol::{self, Me, RoomId, Seq, UserId, check_room, check_txn_id, history_json};
 
 const ROOMS_LIMIT: usize = 200;
+/// As long as browsers keep a cookie at all. When a session is over is the server's to say.
+const COOKIE_LASTS: Duration = Duration::from_hours(400 * 24);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +37,8 @@ struct SessionAnswer<'a> {
 
 pub async fn open_session(
     State(gateway): State<Gateway>,
-    Asker { address, .. }: Asker,
+    // Not `Asker`: who holds a cookie of a session that is over must be able to make another.
+    Address(address): Address,
     headers: HeaderMap,
     Json(request): Json<SessionRequest>,
 ) -> Result<Response> {
@@ -43,7 +47,7 @@ pub async fn open_session(
     // A browser keeps its token in the cookie, where no script can read it.
     let shown = origin.is_none().then(|| token.as_str());
     let answer = SessionAnswer { user: Visitor::me(&user), token: shown };
-    let cookie = session_cookie(token.as_str(), SESSION_LASTS.as_secs(), is_secure(origin))?;
+    let cookie = session_cookie(token.as_str(), COOKIE_LASTS.as_secs(), is_secure(origin))?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], axum::Json(answer)).into_response())
 }
 
@@ -75,8 +79,13 @@ pub async fn change_user(
     Ok(axum::Json(SessionAnswer { user: Visitor::me(&user), token: None }).into_response())
 }
 
-pub async fn end_session(State(gateway): State<Gateway>, asker: Asker, headers: HeaderMap) -> Result<Response> {
-    gateway.chat.end_session(&asker.known()?).await?;
+/// Clears the cookie also where its session is over already: no script could.
+pub async fn end_session(State(gateway): State<Gateway>, asker: Result<Asker>, headers: HeaderMap) -> Result<Response> {
+    match asker.and_then(Asker::known) {
+        Ok(visitor) => gateway.chat.end_session(&visitor).await?,
+        Err(Error::NoSession) => {}
+        Err(error) => return Err(error),
+    }
     let cookie = session_cookie("", 0, is_secure(headers.get(header::ORIGIN)))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
@@ -106,18 +115,19 @@ pub async fn rooms(
         return Err(Error::Invalid(format!("limit: expected 1 to {ROOMS_LIMIT}, found {limit}")));
     }
     let user = asker.visitor.map(|visitor| visitor.user.id);
+    gateway.chat.limiter.look(user, asker.address)?;
     let after = query.after.as_deref().map(RoomId::from);
     let (rooms, more) = gateway.chat.browse(user, &query.q, after.as_ref(), limit).await?;
     Ok(axum::Json(Rooms { rooms, more }).into_response())
 }
 
 pub async fn join(State(gateway): State<Gateway>, asker: Asker, InPath(room): InPath<String>) -> Result<StatusCode> {
-    gateway.chat.join(&asker.known()?.acting(&gateway.chat.users), &RoomId::from(&*room)).await?;
+    gateway.chat.join(&asker.known()?.acting(&gateway.chat.users), &room_id(&room)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub async fn leave(State(gateway): State<Gateway>, asker: Asker, InPath(room): InPath<String>) -> Result<StatusCode> {
-    gateway.chat.leave(&asker.known()?.acting(&gateway.chat.users), &RoomId::from(&*room)).await?;
+    gateway.chat.leave(&asker.known()?.acting(&gateway.chat.users), &room_id(&room)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -130,9 +140,12 @@ pub struct HistoryQuery {
 
 pub async fn history(
     State(gateway): State<Gateway>,
+    asker: Asker,
     InPath(room): InPath<String>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<Response> {
+    gateway.chat.limiter.look(asker.visitor.map(|visitor| visitor.user.id), asker.address)?;
+    check_room(&room)?;
     let Query(HistoryQuery { before, around, limit }) = query.map_err(|rejection| bad_query(&rejection))?;
     let history = protocol::History { room: Cow::Owned(room), before, around, limit: limit.unwrap_or(50) };
     history.check()?;
@@ -162,7 +175,7 @@ pub async fn post(
 ) -> Result<Response> {
     let user = asker.known()?.acting(&gateway.chat.users);
     check_txn_id(&request.txn_id)?;
-    let room = RoomId::from(&*room);
+    let room = room_id(&room)?;
     let (tell, told) = tokio::sync::oneshot::channel();
     let done = move |outcome| {
         // Whoever asked may have gone; the message stands all the same.

@@ -38,12 +38,15 @@ const HEARTBEAT_TICKS: u32 = 8;
 /// How long the other side may take to answer a close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 /// What is read from a socket at once, into a buffer shared by all connections of the thread.
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 16 << 10;
+/// After so many turns a connection with more to do makes way for the others of its worker.
+const TURNS: u32 = 4;
 
 /// What all WebSocket connections of one worker share.
 pub struct Door {
     worker: Rc<Worker>,
     sockets: RefCell<BTreeMap<ConnectionId, Rc<Socket>>>,
+    upgrading: Cell<u32>,
     buffer: RefCell<Box<[u8]>>,
     view: RefCell<View>,
     limits: frame::Limits,
@@ -59,6 +62,7 @@ impl Door {
         Rc::new(Self {
             worker,
             sockets: RefCell::default(),
+            upgrading: Cell::new(0),
             buffer: RefCell::new(vec![0; READ_BYTES].into()),
             view: RefCell::default(),
             limits: frame::Limits { message_bytes, fragments: FRAGMENTS },
@@ -66,14 +70,19 @@ impl Door {
         })
     }
 
-    /// Whether connections are left.
+    /// Whether connections are left, or on their way in.
     pub fn is_open(&self) -> bool {
-        !self.sockets.borrow().is_empty()
+        self.upgrading.get() > 0 || !self.sockets.borrow().is_empty()
     }
 
     /// One connection from its upgrade to its end.
     pub fn serve(self: Rc<Self>, arrival: Arrival) -> Service {
-        Service::Upgrading(Box::pin(async move { self.welcome(arrival).await }))
+        self.upgrading.set(self.upgrading.get() + 1);
+        Service::Upgrading(Box::pin(async move {
+            let life = self.clone().welcome(arrival).await;
+            self.upgrading.set(self.upgrading.get() - 1);
+            life
+        }))
     }
 
     /// Pings who was not pinged for a heartbeat and closes who was silent for two, for ever.
@@ -134,6 +143,10 @@ impl Door {
             Ok((hello, joined)) => {
                 life.connection.say(&hello);
                 self.worker.add(life.connection.clone(), joined);
+                // A sign-out while the connection came in did not reach it.
+                if !self.worker.chat.session_lives(session).await {
+                    life.connection.close(CloseCode::SessionEnded);
+                }
             }
             Err(error) => {
                 tracing::warn!(connection = id, %error, "cannot greet");
@@ -204,7 +217,7 @@ impl Future for Life {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.connection.attend(cx);
-        loop {
+        for _ in 0..TURNS {
             if self.ending.is_none()
                 && let Some(code) = self.connection.closing()
             {
@@ -219,6 +232,8 @@ impl Future for Life {
                 Err(Gone) => return Poll::Ready(()),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -8,7 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Cursor, Seq, UserId};
 
-pub const TXN_ID_BYTES: usize = 64;
+const TXN_ID_BYTES: usize = 64;
+/// 64 characters of at most four bytes.
+const ROOM_BYTES: usize = 256;
+/// So much of a fault is told; serde's words hold the whole wrong value.
+const FAULT_CHARS: usize = 200;
 const REF_BYTES: usize = 64;
 const HISTORY_LIMIT: usize = 200;
 const PRESENT_LIMIT: usize = 200;
@@ -185,6 +189,9 @@ impl<'a> Command<'a> {
     }
 
     fn check(&self) -> Result<(), Fault> {
+        if let Some(room) = self.room() {
+            check_room(room)?;
+        }
         match self {
             Self::Post(post) => check_txn_id(&post.txn_id),
             Self::History(history) => history.check(),
@@ -192,6 +199,29 @@ impl<'a> Command<'a> {
             _ => Ok(()),
         }
     }
+}
+
+impl Command<'_> {
+    fn room(&self) -> Option<&str> {
+        match self {
+            Self::Create(_) => None,
+            Self::Subscribe(Subscribe { room, .. })
+            | Self::Unsubscribe(Unsubscribe { room })
+            | Self::Post(Post { room, .. })
+            | Self::History(History { room, .. })
+            | Self::Read(Read { room, .. })
+            | Self::Present(Present { room, .. })
+            | Self::Typing(Typing { room }) => Some(room),
+        }
+    }
+}
+
+/// No room's id is longer; what is would only be carried about and given back.
+pub fn check_room(room: &str) -> Result<(), Fault> {
+    if room.len() <= ROOM_BYTES {
+        return Ok(());
+    }
+    Err(Fault::Invalid(format!("room: expected at most {ROOM_BYTES} bytes")))
 }
 
 impl History<'_> {
@@ -236,7 +266,7 @@ fn fields<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
 /// The error without serde's "at line 1 column 30", which tells a client's author nothing.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or(&text).to_owned()
+    text.split(" at line ").next().unwrap_or(&text).chars().take(FAULT_CHARS).collect()
 }
 
 fn bad_ref() -> Fault {

@@ -69,7 +69,8 @@ pub trait Log: Send + Sync {
     /// `oldest` where `after` lies before it. The position is of the same moment. `NoRoom` where there is none.
     fn read<'a>(&'a self, room: &'a RoomId, after: Seq, limit: usize, bytes: usize) -> Answer<'a, Page>;
 
-    /// A page of events of kind message, oldest first, redactions applied. Its cost does not depend on the length
+    /// A page of events of kind message, oldest first, redactions applied: at most `limit`, and fewer where they are
+    /// long (about 512 KB of content on each side of the window, but at least one message). Its cost does not depend on the length
     /// of the log. The position is of the same moment. `NoRoom` where there is none.
     fn messages<'a>(&'a self, room: &'a RoomId, window: Window, limit: usize) -> Answer<'a, Messages>;
 
@@ -225,8 +226,8 @@ pub trait Directory: Send + Sync {
     /// One membership with its read marker and counts, `None` where the user is no member.
     fn member<'a>(&'a self, room: &'a RoomId, user: UserId) -> Answer<'a, Option<Joined>>;
 
-    /// Moves read markers to the given seqs, forward or back. Passes over who is no member.
-    fn set_markers(&self, markers: HashMap<(RoomId, UserId), Seq>) -> Answer<'_, ()>;
+    /// Moves read markers. Passes over who is no member.
+    fn set_markers(&self, markers: HashMap<(RoomId, UserId), Marker>) -> Answer<'_, ()>;
 
     /// Adds a user who has joined `joins` and read it up to `read`. With a session the user holds their name:
     /// `NameTaken` where another user holds it whose session was seen since `expired_before`. A holder not seen since
@@ -266,6 +267,25 @@ pub struct RoomInfo {
 pub struct Listed {
     pub room: RoomInfo,
     pub head: Seq,
+}
+
+/// Where a read marker is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// To this event, unless it stands further already.
+    Forward(Seq),
+    /// To just this event, forward or back.
+    Exactly(Seq),
+}
+
+impl Marker {
+    /// Where a marker stands that stood at `read`.
+    pub fn from(self, read: Seq) -> Seq {
+        match self {
+            Self::Forward(seq) => seq.max(read),
+            Self::Exactly(seq) => seq,
+        }
+    }
 }
 
 /// A room that a user has joined, as they left it.

@@ -24,7 +24,7 @@ use self::writer::{Queue, Writer};
 use crate::error::{Error, Fatal};
 use crate::protocol::{Position, RoomId, Seq, UserId};
 use crate::store::{
-    Answer, Append, Directory, Durability, Joined, Listed, Log, Messages, NewUser, Options, Page, RoomInfo,
+    Answer, Append, Directory, Durability, Joined, Listed, Log, Marker, Messages, NewUser, Options, Page, RoomInfo,
     SessionRecord, TokenHash, Unread, UserRecord, Watcher, Window,
 };
 
@@ -138,7 +138,7 @@ impl Directory for Sqlite {
         self.reads.ask(move |db| directory::member(db, &room, user))
     }
 
-    fn set_markers(&self, markers: HashMap<(RoomId, UserId), Seq>) -> Answer<'_, ()> {
+    fn set_markers(&self, markers: HashMap<(RoomId, UserId), Marker>) -> Answer<'_, ()> {
         let bytes = markers.len() * size_of::<(RoomId, UserId, Seq)>();
         self.queue.change(bytes, move |db| directory::set_markers(db, &markers))
     }

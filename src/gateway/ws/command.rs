@@ -44,7 +44,11 @@ impl Life {
     pub(super) fn take_command(&mut self, text: &str) {
         let (reference, command) = Command::parse(text);
         match command {
-            Err(fault) => self.connection.refuse(reference.as_ref(), &fault.into()),
+            Err(fault) => {
+                // What cannot be read costs as much as what can.
+                let allowed = self.worker().chat.limiter.command(self.connection.user.id);
+                self.connection.refuse(reference.as_ref(), &allowed.err().unwrap_or_else(|| fault.into()));
+            }
             Ok(Command::Post(post)) if self.worker().chat.posts_at_once(&self.connection.user, &post.text) => {
                 self.post(reference, &post);
             }
@@ -141,7 +145,7 @@ async fn subscribe_to(
     subscribe: Subscribe<'_>,
 ) -> Result<()> {
     let (room, position) = worker.chat.open(&RoomId::from(&*subscribe.room)).await?;
-    let cursor = Chat::starts(position, subscribe.start)?;
+    let cursor = worker.chat.starts(&room.id, position, subscribe.start).await?;
     if connection.closing().is_some() {
         return Ok(());
     }

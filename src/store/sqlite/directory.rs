@@ -11,7 +11,7 @@ use super::log::{columns_position, count_unread, find};
 use super::{Fault, from_sql, time, to_sql, to_sql_limit};
 use crate::error::{Error, Result};
 use crate::protocol::{RoomId, Seq, UserId};
-use crate::store::{Joined, Listed, NewUser, RoomInfo, SessionRecord, TokenHash, UserRecord};
+use crate::store::{Joined, Listed, Marker, NewUser, RoomInfo, SessionRecord, TokenHash, UserRecord};
 
 pub(super) fn create_room(db: &Connection, room: &RoomInfo, creator: Option<UserId>) -> Result<(), Fault> {
     let mut create = db.prepare_cached(
@@ -28,12 +28,17 @@ pub(super) fn create_room(db: &Connection, room: &RoomInfo, creator: Option<User
     Ok(())
 }
 
-pub(super) fn set_markers(db: &Connection, markers: &HashMap<(RoomId, UserId), Seq>) -> Result<(), Fault> {
+pub(super) fn set_markers(db: &Connection, markers: &HashMap<(RoomId, UserId), Marker>) -> Result<(), Fault> {
     let mut set = db.prepare_cached(
-        "UPDATE members SET read = ?3 WHERE user = ?2 AND room = (SELECT num FROM rooms WHERE id = ?1)",
+        "UPDATE members SET read = CASE WHEN ?4 THEN max(read, ?3) ELSE ?3 END
+         WHERE user = ?2 AND room = (SELECT num FROM rooms WHERE id = ?1)",
     )?;
-    for ((room, user), seq) in markers {
-        set.execute(params![room.as_str(), user.0.as_bytes(), to_sql(*seq)])?;
+    for ((room, user), marker) in markers {
+        let (seq, forward) = match marker {
+            Marker::Forward(seq) => (seq, true),
+            Marker::Exactly(seq) => (seq, false),
+        };
+        set.execute(params![room.as_str(), user.0.as_bytes(), to_sql(*seq), forward])?;
     }
     Ok(())
 }

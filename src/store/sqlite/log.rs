@@ -26,6 +26,9 @@ const MESSAGES_BEFORE: &str = "
     FROM events INDEXED BY messages
     WHERE kind = 'message' AND room = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 
+/// On either side of a page's window: what a page weighs is bounded, however long its messages are.
+const MESSAGES_BYTES: usize = 512 << 10;
+
 const MESSAGES_AFTER: &str = "
     SELECT seq, id, kind, at, author, author_name, txn_id, target, content, rendering
     FROM events INDEXED BY messages
@@ -69,11 +72,26 @@ pub(super) fn messages(db: &Connection, room: &RoomId, window: Window, limit: us
     let mut events = events(db, MESSAGES_BEFORE, num, before, older.saturating_add(1))?;
     let more = events.len() > older;
     events.truncate(older);
+    let cut = fitting(&events, MESSAGES_BYTES);
+    let more = more || cut < events.len();
+    events.truncate(cut);
     events.reverse();
     if newer > 0 {
-        events.extend(self::events(db, MESSAGES_AFTER, num, before - 1, newer)?);
+        let mut newer = self::events(db, MESSAGES_AFTER, num, before - 1, newer)?;
+        newer.truncate(fitting(&newer, MESSAGES_BYTES));
+        events.extend(newer);
     }
     Ok(Messages { position, events, more })
+}
+
+/// How many of the first events fit into so many bytes of content; at least one.
+fn fitting(events: &[Event], bytes: usize) -> usize {
+    let mut taken = 0;
+    let fit = events.iter().take_while(|event| {
+        taken += event.content.as_ref().map_or(0, |content| content.json.len());
+        taken <= bytes
+    });
+    fit.count().max(1)
 }
 
 pub(super) fn unread(db: &Connection, room: &RoomId, user: UserId, after: Seq) -> Result<Unread, Fault> {

@@ -102,9 +102,12 @@ impl Queue {
 impl Job {
     fn bytes(&self) -> usize {
         let held = match self {
-            Self::Append(Append { event, .. }) => {
+            Self::Append(Append { room, event, .. }) => {
                 let content = event.content.as_ref().map_or(0, |content| content.json.len());
-                content + event.author.name.len() + event.txn_id.as_ref().map_or(0, |txn_id| txn_id.len())
+                content
+                    + room.as_str().len()
+                    + event.author.name.len()
+                    + event.txn_id.as_ref().map_or(0, |txn_id| txn_id.len())
             }
             Self::Change(change) => change.bytes(),
             Self::RestartWal | Self::Close => 0,
