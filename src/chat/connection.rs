@@ -152,7 +152,7 @@ impl Connection {
         }
     }
 
-    /// Queues control frames.
+    /// Queues frames, until the close was said.
     pub fn say_frames(&self, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.silent.get() {
             write(&mut self.outbox.borrow_mut());

@@ -1,5 +1,5 @@
 //! What chat means: rooms, messages, who may do what. Every door comes through `Chat`, which asks who is asking, and
-//! only `Chat` touches the store. Nothing here knows HTTP or sockets.
+//! the store is reached through `Chat` alone. Nothing here knows HTTP or sockets.
 
 pub mod auth;
 pub mod avatar;

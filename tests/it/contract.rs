@@ -12,8 +12,8 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use chinwag::error::{Error, Fatal, Result};
 use chinwag::protocol::{Author, Content, Epoch, Event, Kind, Position, RoomId, Seq, UserId};
 use chinwag::store::{
-    self, Announcement, Append, Committed, Completion, Directory, Durability, Effect, Log, NewUser, Options, RoomInfo,
-    Store, TokenHash, UNREAD_CAP, Unread, UserRecord, Watcher, Window,
+    self, Announcement, Append, Committed, Completion, Directory, Durability, Effect, Log, Marker, NewUser, Options,
+    RoomInfo, Store, TokenHash, UNREAD_CAP, Unread, UserRecord, Watcher, Window,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;

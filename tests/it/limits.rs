@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::raw::{FIN, TEXT, frame};
-use crate::support::{Client, TestServer, in_time, number, text};
+use crate::support::{Client, TestServer, in_time, list, number, text};
 
 #[tokio::test]
 async fn whoever_posts_too_fast_is_told_when_to_try_again() {
@@ -161,8 +161,8 @@ async fn the_longest_text_is_an_option() {
 /// Else anyone could make the server keep any amount of replies for them.
 #[tokio::test]
 async fn whoever_does_not_read_replies_is_not_listened_to() {
-    // Together far more than the kernel keeps for a socket: 1.6 MB each.
-    const PAGES: usize = 20;
+    // Together far more than the kernel keeps for a socket: half a megabyte each.
+    const PAGES: usize = 60;
     let server = TestServer::with(&["--limits", "off"]).await;
     let mut eve = server.guest("eve").await;
     eve.says_all("lobby", (0..200).map(|_| "x".repeat(7_900))).await;
@@ -173,14 +173,17 @@ async fn whoever_does_not_read_replies_is_not_listened_to() {
     let mut commands = frame(FIN | TEXT, page.to_string().as_bytes()).repeat(PAGES);
     commands.extend(frame(FIN | TEXT, post.to_string().as_bytes()));
     bob.write(&commands).await;
-    for n in 0..200 {
-        let words = format!("meanwhile {n}");
-        eve.says("lobby", &words).await;
-        // In place of "at last".
-        eve.hears(&words).await;
+    // Somebody else asks for twice as much meanwhile, and reads it.
+    let mut ann = server.guest("ann").await;
+    for _ in 0..2 * PAGES {
+        ann.asks(json!({"type": "history", "room": "lobby", "before": 201, "limit": 200})).await;
     }
+    ann.says("lobby", "ann is done").await;
+    // In place of "at last".
+    eve.hears("ann is done").await;
     for _ in 0..PAGES {
-        assert_eq!(bob.next_reply().await["ok"]["messages"][199]["seq"], 200);
+        let reply = bob.next_reply().await;
+        assert_eq!(list(&reply["ok"]["messages"]).last().unwrap()["seq"], 200);
     }
     assert_eq!(bob.next_reply().await["ref"], 2);
     eve.hears("at last").await;
@@ -219,4 +222,50 @@ fn with_ref(post: &Value) -> Value {
     let mut post = post.clone();
     post["ref"] = post["txn_id"].clone();
     post
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_limited_like_what_can() {
+    let server = TestServer::start().await;
+    let mut mallory = server.raw("mallory").await;
+    for _ in 0..40 {
+        let faulty: Vec<u8> = (0..20).flat_map(|_| frame(FIN | TEXT, br#"{"type":"read","room":"lobby"}"#)).collect();
+        mallory.try_write(&faulty).await;
+    }
+    mallory.expects_close(4029).await;
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes_too() {
+    let server = TestServer::with(&["--limits", "off"]).await;
+    let mut alice = server.guest("alice").await;
+    let long = "x".repeat(7_990);
+    alice.says_all("lobby", (0..200).map(|n| format!("{n} {long}"))).await;
+    let mut before = u64::MAX;
+    let mut seen = 0;
+    while before > 1 {
+        let command = json!({"type": "history", "room": "lobby", "limit": 200, "before": before});
+        let page = alice.asks(command).await;
+        let messages = list(&page["messages"]);
+        let bytes: usize = messages.iter().map(|message| text(&message["text"]).len()).sum();
+        assert!(bytes <= 512 << 10 && !messages.is_empty(), "{bytes} bytes in {} messages", messages.len());
+        seen += messages.len();
+        before = number(&messages[0]["seq"]);
+        assert_eq!(page["more"], before > 1, "a page that was cut says that there is more");
+    }
+    assert_eq!(seen, 200);
+}
+
+#[tokio::test]
+async fn a_room_that_cannot_be_is_not_given_back() {
+    let server = TestServer::start().await;
+    let mut alice = server.guest("alice").await;
+    let room = "x".repeat(100_000);
+    for command in ["post", "history", "subscribe", "unsubscribe", "read", "present", "typing"] {
+        let command = json!({"type": command, "room": room, "txn_id": "a", "text": "a", "last": 0, "seq": 0});
+        let error = alice.is_refused(command, "invalid").await;
+        assert_eq!(error["message"], "room: expected at most 256 bytes");
+    }
+    let error = alice.is_refused(json!({"type": "read", "room": "lobby", "seq": room}), "invalid").await;
+    assert!(text(&error["message"]).len() < 300);
 }

@@ -222,3 +222,22 @@ impl Client {
         }
     }
 }
+
+#[tokio::test]
+async fn a_page_of_history_is_always_a_place_to_resume_from() {
+    let server = TestServer::with(&["--limits", "off"]).await;
+    let mut reader = server.guest("reader").await;
+    let mut writer = server.guest("writer").await;
+    writer.says("lobby", "first").await;
+    let writing = async { writer.says_all("lobby", (0..3_000).map(|n| format!("message {n}"))).await };
+    let resuming = async {
+        // The page may hold what was committed a moment ago and is only just being announced.
+        for _ in 0..300 {
+            let page = reader.asks(json!({"type": "history", "room": "lobby", "limit": 1})).await;
+            let cursor = json!({"epoch": page["epoch"], "seq": page["head"]});
+            reader.asks(json!({"type": "subscribe", "room": "lobby", "cursor": cursor})).await;
+        }
+    };
+    let (seqs, ()) = tokio::join!(writing, resuming);
+    assert_eq!(seqs.len(), 3_000);
+}

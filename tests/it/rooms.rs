@@ -350,3 +350,16 @@ fn rooms_of(client: &Client) -> Vec<String> {
 fn room_ids(page: &Value) -> Vec<String> {
     list(&page["rooms"]).iter().map(|room| text(&room["room"])).collect()
 }
+
+#[tokio::test]
+async fn a_retry_does_not_move_the_marker_back() {
+    let server = TestServer::start().await;
+    let (session, mut bob) = server.signed_in("bob").await;
+    let first = json!({"type": "post", "room": "lobby", "txn_id": "first", "text": "first"});
+    assert_eq!(bob.asks(first.clone()).await["seq"], 1);
+    server.guest("alice").await.says_all("lobby", (2..=6).map(|n| format!("{n}"))).await;
+    bob.asks(json!({"type": "read", "room": "lobby", "seq": 6})).await;
+    assert_eq!(bob.asks(first).await["seq"], 1);
+    let lobby = session.connects().await.hello["rooms"][0].clone();
+    assert_eq!((&lobby["read"], &lobby["unread"]), (&json!(6), &json!(0)));
+}

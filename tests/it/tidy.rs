@@ -54,6 +54,15 @@ const DOORS: [(&str, &[&str]); 5] = [
 const MOST_LINES: usize = 1_000;
 
 #[test]
+fn imports_are_found_however_they_are_written() {
+    let module = ["chat".to_owned(), "hub".to_owned()];
+    let code = "use crate::{a, b::{self, c}};\nuse super::super::d;\nlet e = super::f(crate::g::H);\nmycrate::i";
+    let found = paths_in(code, &module);
+    let found: Vec<_> = found.iter().map(|path| path.join("::")).collect();
+    assert_eq!(found, ["a", "b::self", "b::c", "g::H", "d", "chat::f"]);
+}
+
+#[test]
 fn imports_run_downwards() {
     let layer = |module: &str| LAYERS.iter().position(|layer| layer.contains(&module));
     let mut faults = Vec::new();

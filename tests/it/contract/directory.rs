@@ -98,20 +98,22 @@ mod read_markers {
             let (ann, bob) = (author("ann"), author("bob"));
             house.say(&bob, 5);
             house.appended(&lobby(), message(&ann, "joins"), Effect::Join).unwrap();
-            let set = |markers: &[(&Author, Seq)]| {
-                let markers = markers.iter().map(|(user, seq)| ((lobby(), user.id), *seq)).collect();
+            let set = |markers: &[(&Author, Marker)]| {
+                let markers = markers.iter().map(|(user, marker)| ((lobby(), user.id), *marker)).collect();
                 wait(house.directory().set_markers(markers)).unwrap();
             };
-            set(&[(&ann, 2), (&bob, 2)]);
+            set(&[(&ann, Marker::Exactly(2)), (&bob, Marker::Exactly(2))]);
             assert_eq!(house.member(&ann), Some((2, Unread { messages: 3, mentions: 0 })));
             assert_eq!(house.member(&bob), None, "who is no member has no marker");
-            set(&[(&ann, 4)]);
+            set(&[(&ann, Marker::Forward(4))]);
             assert_eq!(house.member(&ann), Some((4, Unread { messages: 1, mentions: 0 })));
-            set(&[(&ann, 0)]);
+            set(&[(&ann, Marker::Forward(1))]);
+            assert_eq!(house.member(&ann), Some((4, Unread { messages: 1, mentions: 0 })), "forward is never back");
+            set(&[(&ann, Marker::Exactly(0))]);
             let joined = wait(house.directory().joined(ann.id, 1)).unwrap().remove(0);
             assert_eq!((joined.read, joined.unread), (0, Unread { messages: 5, mentions: 0 }));
             assert_eq!(joined.position, house.position(&lobby()));
-            let elsewhere = HashMap::from([(("nowhere".into(), ann.id), 1)]);
+            let elsewhere = HashMap::from([(("nowhere".into(), ann.id), Marker::Exactly(1))]);
             assert_eq!(wait(house.directory().set_markers(elsewhere)), Ok(()));
         });
     }

@@ -73,6 +73,8 @@ pub struct Stage {
 struct Logged {
     id: RoomId,
     lives: Vec<Life>,
+    /// What the hub heard of it last.
+    heard: Option<(Epoch, Seq)>,
 }
 
 struct Life {
@@ -156,7 +158,7 @@ impl Stage {
             _dir: dir,
         };
         for number in 0..rooms {
-            stage.rooms.push(Logged { id: format!("room-{number}").as_str().into(), lives: Vec::new() });
+            stage.rooms.push(Logged { id: format!("room-{number}").as_str().into(), lives: Vec::new(), heard: None });
             stage.restore(number, 0);
         }
         stage.clients = (0..connections as u64).map(|id| stage.enters(id)).collect();
@@ -227,15 +229,23 @@ impl Stage {
         while !self.unheard.is_empty() {
             self.announce(Announce::AsItIs);
         }
-        for room in 0..self.rooms.len() {
-            self.append(room, &[0]);
-            self.announce(Announce::AsItIs);
-        }
         self.store.answers.store(true, Ordering::Release);
         for client in &self.clients {
             client.pipe.narrow(usize::MAX);
             client.pipe.flow();
         }
+        self.rests();
+        self.is_level();
+        // Where an announcement was lost, the next one makes up for it.
+        for room in 0..self.rooms.len() {
+            self.append(room, &[0]);
+            self.announce(Announce::AsItIs);
+        }
+        self.rests();
+        self.is_level();
+    }
+
+    fn rests(&mut self) {
         for _ in 0..100_000 {
             let mut rests = !self.worker_bell.has_rung();
             self.work();
@@ -250,6 +260,22 @@ impl Stage {
             }
         }
         panic!("it never comes to rest");
+    }
+
+    /// Of a room whose last event the hub has heard of, every reader stands at the head.
+    fn is_level(&self) {
+        for room in &self.rooms {
+            let Life { epoch, events, .. } = room.now();
+            let head = Cursor { epoch: *epoch, seq: events.len() as Seq };
+            if room.heard != Some((head.epoch, head.seq)) {
+                continue;
+            }
+            for client in &self.clients {
+                if let Some(reader) = client.connection.reader(room.id.as_str()) {
+                    assert_eq!(reader.cursor(), head, "was not served in {}", room.id);
+                }
+            }
+        }
     }
 
     /// What came out of every wire is what the model says.
@@ -434,8 +460,10 @@ impl Stage {
         let clients = self.clients.iter().chain(&self.gone);
         let sent: HashMap<u64, usize> = clients.map(|client| (client.id, client.pipe.len())).collect();
         for (epoch, seq) in heard {
-            let mut lives = self.rooms.iter_mut().flat_map(|room| &mut room.lives);
-            let life = lives.find(|life| life.epoch == epoch).unwrap();
+            let mut rooms = self.rooms.iter_mut();
+            let room = rooms.find(|room| room.lives.iter().any(|life| life.epoch == epoch)).unwrap();
+            room.heard = Some((epoch, seq));
+            let life = room.lives.iter_mut().find(|life| life.epoch == epoch).unwrap();
             // The deletions up to this event are known, those in a lost announcement too: it left a hole.
             for event in &life.events[..usize::try_from(seq).unwrap()] {
                 if let Some(target) = event.target.filter(|target| *target < event.seq)
@@ -663,7 +691,8 @@ impl Client {
 
 async fn subscribe(worker: &Worker, room: &RoomId, start: Start) -> Result<(Arc<chinwag::chat::room::Room>, Cursor)> {
     let (live, position) = worker.chat.open(room).await?;
-    Ok((live, Chat::starts(position, start)?))
+    let cursor = worker.chat.starts(room, position, start).await?;
+    Ok((live, cursor))
 }
 
 /// The real log, but that its answers come when the test says so, and that a room can begin another life: which of the
