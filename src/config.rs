@@ -53,7 +53,8 @@ pub struct Config {
     #[arg(long, env = "CHINWAG_HEARTBEAT", value_name = "TIME", default_value = "30s", value_parser = heartbeat)]
     pub heartbeat: Duration,
 
-    /// Further origins whose pages may use this server, such as <https://example.org>, separated by commas
+    /// Further origins whose pages may connect (as guests: the cookie does not cross sites), such as
+    /// <https://example.org>, separated by commas
     #[arg(long, env = "CHINWAG_ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub origins: Vec<String>,
 

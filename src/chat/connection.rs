@@ -262,7 +262,18 @@ impl Connection {
         if let Err(stopped) = self.send_outbox() {
             return stopped.into();
         }
+        if let Some(reader) = &reads {
+            self.put_last(reader);
+        }
         reads.map_or(Pumped::Idle, Pumped::Reads)
+    }
+
+    /// Lets the other rooms that are behind have the next page: a long log must not hold up a short one.
+    fn put_last(&self, reader: &Rc<Reader>) {
+        let mut readers = self.readers.borrow_mut();
+        if let Some(at) = readers.iter().position(|other| Rc::ptr_eq(other, reader)) {
+            readers[at..].rotate_left(1);
+        }
     }
 
     fn send_outbox(&self) -> Result<(), Stopped> {
@@ -367,6 +378,7 @@ impl Reader {
         if self.is_live() {
             return Ok(CaughtUp::Live);
         }
+        let start = self.seq.get();
         loop {
             if let Some(page) = &*self.page.borrow()
                 && page.revision == self.room().revision()
@@ -385,6 +397,8 @@ impl Reader {
                     // Into an empty outbox, so that the whole presence always has room.
                     self.connection.send_outbox()?;
                     self.behind.set(false);
+                    let events = self.seq.get() - start;
+                    tracing::debug!(connection = self.connection.id, room = %self.room().id, events, "live");
                     if self.owed_presence.replace(false) {
                         self.connection.signal(&self.room().whole_presence());
                     }

@@ -163,12 +163,27 @@ proptest! {
     /// So many that a round is cut into slices, between which readers come and go.
     #[test]
     fn a_crowd_is_served_in_slices(connections in 257..600_usize, ops in vec(op(), 1..120)) {
-        let tended = |who| Op::Tend { who, woken: true };
-        let ask = (0..connections).flat_map(|who| [Op::Subscribe { who, room: 0, last: 0 }, tended(who)]);
-        let begin = [Op::Answers].into_iter().chain((0..connections).map(tended));
-        let ops: Vec<_> = ask.chain(begin).chain(ops).collect();
+        let ops = [everyone_subscribes(connections), ops].concat();
         play(connections, 2, TAILS, &ops);
     }
+}
+
+/// Guards against a round that passed one over when somebody before them left while it made way for others.
+#[test]
+fn nobody_is_passed_over_when_another_leaves_in_mid_round() {
+    for rounds in 1..6 {
+        let mut ops = everyone_subscribes(300);
+        ops.extend([Op::Append { room: 0, lengths: vec![1] }, Op::Announce(Announce::AsItIs)]);
+        ops.extend(vec![Op::Round; rounds]);
+        ops.extend([Op::Unsubscribe { who: 0, room: 0 }, Op::Tend { who: 0, woken: true }]);
+        play(300, 1, TAILS, &ops);
+    }
+}
+
+fn everyone_subscribes(connections: usize) -> Vec<Op> {
+    let tended = |who| Op::Tend { who, woken: true };
+    let ask = (0..connections).flat_map(|who| [Op::Subscribe { who, room: 0, last: 0 }, tended(who)]);
+    ask.chain([Op::Answers]).chain((0..connections).map(tended)).collect()
 }
 
 /// What a connection needs to be subscribed: its task asks where the log stands, and is told.

@@ -161,6 +161,8 @@ impl Stage {
             stage.rooms.push(Logged { id: format!("room-{number}").as_str().into(), lives: Vec::new(), heard: None });
             stage.restore(number, 0);
         }
+        // As on a server: at work before anybody comes.
+        stage.work();
         stage.clients = (0..connections as u64).map(|id| stage.enters(id)).collect();
         stage
     }
