@@ -116,10 +116,13 @@ impl Play {
         let posters = join_all(self.posters.iter_mut().map(|poster| poster.posts(addr, &count)));
         let readers = join_all(self.readers.iter_mut().map(|reader| reader.reads(addr, None)));
         let (ending, ended) = watch::channel(false);
-        let unheard = self.unheard.posts_unheard(addr, ended);
+        let (stored, mut is_stored) = watch::channel(false);
+        let unheard = self.unheard.posts_unheard(addr, &stored, ended);
         let ends = async {
             let enough = in_time("posts to be acknowledged", counted.wait_for(|count| *count >= acknowledged)).await;
             drop(enough.expect("somebody counts"));
+            let unheard = in_time("the unheard to be stored", is_stored.wait_for(|stored| *stored)).await;
+            drop(unheard.expect("somebody posts unheard"));
             // On a thread of its own: until it has ended, everyone goes on.
             tokio::task::spawn_blocking(move || end(process)).await.expect("it ends as it should");
             ending.send_replace(true);
@@ -223,9 +226,14 @@ impl Poster {
         }
     }
 
-    /// Posts into the lobby and hears of nothing, until the server has ended. Says how many of its earlier posts had
-    /// been stored all the same.
-    async fn posts_unheard(&mut self, addr: SocketAddr, mut ended: watch::Receiver<bool>) -> usize {
+    /// Posts into the lobby and takes no acknowledgement; once its posts are stored, waits until the server has ended.
+    /// Says how many of its earlier posts had been stored all the same.
+    async fn posts_unheard(
+        &mut self,
+        addr: SocketAddr,
+        stored: &watch::Sender<bool>,
+        mut ended: watch::Receiver<bool>,
+    ) -> usize {
         let Ok(mut socket) = open(addr, Some(&self.token)).await else { return 0 };
         let position = json!({ "type": "subscribe", "ref": "here", "room": ROOMS[0], "last": 0 });
         let Ok(reply) = ask(&mut socket, &position).await else { return 0 };
@@ -242,8 +250,12 @@ impl Poster {
                 return lost;
             }
         }
-        // What cannot be sent was not posted.
-        let _ = socket.flush().await;
+        // What is delivered is stored; the acknowledgements that come beside it are passed over.
+        let last = self.posts[self.posts.len() - 1].text.clone();
+        if socket.flush().await.is_err() || next(&mut socket, |frame| frame["text"] == last.as_str()).await.is_err() {
+            return lost;
+        }
+        stored.send_replace(true);
         ended.wait_for(|ended| *ended).await.expect("it ends");
         lost
     }
