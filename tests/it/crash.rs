@@ -251,8 +251,10 @@ impl Poster {
             }
         }
         // What is delivered is stored; the acknowledgements that come beside it are passed over.
-        let last = self.posts[self.posts.len() - 1].text.clone();
-        if socket.flush().await.is_err() || next(&mut socket, |frame| frame["text"] == last.as_str()).await.is_err() {
+        let final_text = self.posts[self.posts.len() - 1].text.clone();
+        if socket.flush().await.is_err()
+            || next(&mut socket, |frame| frame["text"] == final_text.as_str()).await.is_err()
+        {
             return lost;
         }
         stored.send_replace(true);
