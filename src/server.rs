@@ -8,21 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
-use tower::ServiceExt;
 
 use crate::chat::hub::News;
 use crate::chat::worker::Worker;
 use crate::chat::{Chat, Settings};
 use crate::config::{Config, OnOff, url};
 use crate::error::Fatal;
-use crate::gateway::http;
+use crate::gateway::http::Site;
 use crate::gateway::request::Gateway;
 use crate::gateway::ws::Door;
 use crate::store::{self, Durability};
@@ -187,34 +186,30 @@ impl Stage {
         let Self { chat, index, origins, draining, stopped } = self;
         let mut told_to_stop = stopped.clone();
         let worker = Worker::new(chat.clone(), index);
-        let door = Door::new(worker.clone());
-        let (arrivals, mut admitted) = mpsc::unbounded_channel();
+        let door = match Door::new(worker.clone()) {
+            Ok(door) => door,
+            Err(error) => return tracing::error!(%error, "a worker cannot start"),
+        };
         // Held by every request until it is answered.
         let answering = Rc::new(());
-        let router = http::routes(Gateway { chat, origins, draining, arrivals });
+        let site = Rc::new(Site::new(Gateway { chat, origins, draining }, door.clone()));
         spawn("delivery", &worker, Worker::run);
         spawn("unread counts", &worker, Worker::tell_unread);
+        spawn("connections", &door, Door::attend);
         spawn("heartbeat", &door, Door::keep_time);
         loop {
             tokio::select! {
                 Some(socket) = arriving.recv() => {
-                    tokio::task::spawn_local(http_connection(socket, router.clone(), stopped.clone(), Rc::downgrade(&answering)));
-                }
-                Some(arrival) = admitted.recv() => {
-                    tokio::task::spawn_local(door.clone().serve(arrival));
+                    tokio::task::spawn_local(http_connection(socket, site.clone(), stopped.clone(), Rc::downgrade(&answering)));
                 }
                 _ = told_to_stop.wait_for(|stopped| *stopped) => break,
             }
-        }
-        // What was admitted before the end is told of it like everybody.
-        admitted.close();
-        while let Ok(arrival) = admitted.try_recv() {
-            tokio::task::spawn_local(door.clone().serve(arrival));
         }
         let patience = Instant::now() + DRAIN_TIME;
         while (door.is_open() || Rc::strong_count(&answering) > 1) && Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        door.close();
     }
 }
 
@@ -226,7 +221,7 @@ fn spawn<T: 'static, F: Future<Output = ()> + 'static>(name: &'static str, of: &
 /// Serves HTTP/1.1 on one socket until it ends, is upgraded, or the server stops.
 async fn http_connection(
     socket: std::net::TcpStream,
-    router: Router,
+    site: Rc<Site>,
     mut stopped: watch::Receiver<bool>,
     answering: Weak<()>,
 ) {
@@ -234,9 +229,9 @@ async fn http_connection(
     let Ok(socket) = TcpStream::from_std(socket) else { return };
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (router, answering) = (router.clone(), answering.upgrade());
+        let (site, answering) = (site.clone(), answering.upgrade());
         async move {
-            let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+            let answer = site.answer(request.map(Body::new)).await;
             drop(answering);
             Ok::<_, Infallible>(answer)
         }

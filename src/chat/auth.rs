@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine;
@@ -48,6 +49,8 @@ impl Token {
 pub struct Visitor {
     pub user: UserRecord,
     pub session: TokenHash,
+    /// How many sessions had been ended when this one was looked up.
+    ended_before: u64,
 }
 
 impl Visitor {
@@ -67,6 +70,8 @@ impl Visitor {
 pub struct Admission {
     pub user: Arc<User>,
     pub session: Option<TokenHash>,
+    /// How many sessions had been ended when it was looked up, for `session_lives`.
+    pub ended_before: u64,
     /// None where there is no name to hold.
     pub claim: Option<NameClaim>,
     pub permit: Permit,
@@ -89,7 +94,8 @@ impl Chat {
         let token = Token::new()?;
         let record = UserRecord { id: UserId::random(), folded: name::fold(&name), name, email, guest: true };
         // Held in memory while the store is asked: a guest who connects meanwhile cannot take it.
-        let _claim = self.claim(&record.folded, record.id).ok_or_else(|| Error::NameTaken(record.name.to_string()))?;
+        let folded = record.folded.as_str().into();
+        let _claim = self.claim(folded, record.id).ok_or_else(|| Error::NameTaken(record.name.to_string()))?;
         let now = Timestamp::now();
         let user = NewUser {
             record: record.clone(),
@@ -105,6 +111,7 @@ impl Chat {
     pub async fn visitor(&self, token: &str) -> Result<Option<Visitor>> {
         let session = hash(token);
         let now = Timestamp::now();
+        let ended_before = self.ended_sessions.load(Ordering::Acquire);
         let Some(record) = self.directory().session(session).await? else { return Ok(None) };
         if record.seen < expired_before(now) {
             return Ok(None);
@@ -112,7 +119,7 @@ impl Chat {
         if record.seen < now - SEEN_EVERY {
             self.directory().touch_session(session, now).await?;
         }
-        Ok(Some(Visitor { user: record.user, session }))
+        Ok(Some(Visitor { user: record.user, session, ended_before }))
     }
 
     pub async fn change_user(&self, visitor: &Visitor, change: Change) -> Result<UserRecord> {
@@ -129,7 +136,7 @@ impl Chat {
             record.email = email.as_deref().map(check_email).transpose()?;
         }
         let taken = || Error::NameTaken(record.name.to_string());
-        let _claim = self.claim(&record.folded, record.id).ok_or_else(taken)?;
+        let _claim = self.claim(record.folded.as_str().into(), record.id).ok_or_else(taken)?;
         self.directory().change_user(record.clone(), expired_before(Timestamp::now())).await?;
         if record.name != before.name {
             self.renamed(&record);
@@ -140,6 +147,8 @@ impl Chat {
     /// Ends the session, and the connections that came in by it.
     pub async fn end_session(&self, visitor: &Visitor) -> Result<()> {
         self.directory().end_session(visitor.session).await?;
+        // Counted before the connections are looked for: who is not among them yet sees the count.
+        self.ended_sessions.fetch_add(1, Ordering::AcqRel);
         if let Some(user) = self.users.online(visitor.user.id) {
             for (worker, connections) in user.connections(|link| link.session.as_deref() == Some(&visitor.session)) {
                 self.hub.tell(worker, News::Close { connections, code: CloseCode::SessionEnded });
@@ -148,25 +157,28 @@ impl Chat {
         Ok(())
     }
 
-    /// Whether a connection's session, if it has one, has not ended since it was last looked at.
-    pub async fn session_lives(&self, session: Option<TokenHash>) -> bool {
+    /// Whether a connection's session, if it has one, has not ended since it was looked up. The store is asked only
+    /// where any session ended in between.
+    pub async fn session_lives(&self, session: Option<TokenHash>, ended_before: u64) -> bool {
         match session {
-            Some(session) => matches!(self.directory().session(session).await, Ok(Some(_))),
-            None => true,
+            Some(session) if self.ended_sessions.load(Ordering::Acquire) != ended_before => {
+                matches!(self.directory().session(session).await, Ok(Some(_)))
+            }
+            _ => true,
         }
     }
 
     /// Admits a connection: the visitor's, or that of a new guest who proposes a name.
     pub async fn admit(&self, visitor: Option<Visitor>, proposed: Option<&str>, address: IpAddr) -> Result<Admission> {
         let permit = self.limiter.connect(visitor.is_none().then_some(address))?;
-        if let Some(Visitor { user, session }) = visitor {
+        if let Some(Visitor { user, session, ended_before }) = visitor {
             let user = Arc::new(User::new(user.id, user.name, user.guest, true));
             let claim = self.hold_name(&user);
-            return Ok(Admission { user, session: Some(session), claim, permit });
+            return Ok(Admission { user, session: Some(session), ended_before, claim, permit });
         }
         self.limiter.arrive(address)?;
         let (user, claim) = self.guest(proposed).await?;
-        Ok(Admission { user, session: None, claim: Some(claim), permit })
+        Ok(Admission { user, session: None, ended_before: 0, claim: Some(claim), permit })
     }
 
     /// A guest for the life of one connection, by the proposed name or one like it, and the claim on that name.
@@ -184,25 +196,26 @@ impl Chat {
     /// Holds a connected user's name as long as the claim lives. Where another holds it, which only can be after a
     /// session expired under a living connection, there is nothing to hold.
     fn hold_name(&self, user: &User) -> Option<NameClaim> {
-        self.claim(&name::fold(&user.name()), user.id)
+        self.claim(folded(&user.name()), user.id)
     }
 
     /// Claims the name, or the first of name-2, name-3 … that is free.
     async fn claim_like(&self, wanted: &Arc<str>, id: UserId) -> Result<(Arc<str>, NameClaim)> {
         const AT_ONCE: u32 = 8;
         const MOST: u32 = 10_000;
-        let mut number = 1;
+        // Nearly every name is free: the others are tried only if not.
+        let (mut number, mut at_once) = (1, 1);
         while number < MOST {
             let like = |n| if n == 1 { wanted.clone() } else { name::numbered(wanted, n) };
             // Claimed before the store is asked, so that no session can take one meanwhile.
-            let claim = |name: Arc<str>| self.claim(&name::fold(&name), id).map(|claim| (name, claim));
-            let claimed: Vec<_> = (number..number + AT_ONCE).map(like).filter_map(claim).collect();
+            let claim = |name: Arc<str>| self.claim(folded(&name), id).map(|claim| (name, claim));
+            let claimed: Vec<_> = (number..number + at_once).map(like).filter_map(claim).collect();
             let folded = claimed.iter().map(|(_, claim)| claim.folded.to_string()).collect();
             let held = self.directory().holders(folded, expired_before(Timestamp::now())).await?;
             if let Some(free) = claimed.into_iter().find(|(_, claim)| !held.contains_key(&*claim.folded)) {
                 return Ok(free);
             }
-            number += AT_ONCE;
+            (number, at_once) = (number + at_once, AT_ONCE);
         }
         Err(Error::NameTaken(wanted.to_string()))
     }
@@ -212,16 +225,16 @@ impl Chat {
         let digits = id.0.as_u128();
         for round in 0..8 {
             let name: Arc<str> = format!("{GIVEN}{:05x}", (digits >> (round * 8)) & 0xf_ffff).into();
-            if let Some(claim) = self.claim(&name, id) {
+            if let Some(claim) = self.claim(name.clone(), id) {
                 return Ok((name, claim));
             }
         }
         Err(Error::Unavailable("no guest name is free; propose one with ?name="))
     }
 
-    fn claim(&self, folded: &str, user: UserId) -> Option<NameClaim> {
+    fn claim(&self, folded: Arc<str>, user: UserId) -> Option<NameClaim> {
         let users = &self.users;
-        users.claim(folded, user).then(|| NameClaim { users: users.clone(), folded: folded.into() })
+        users.claim(&folded, user).then(|| NameClaim { users: users.clone(), folded })
     }
 
     /// Shows a new name to everyone who may be looking at the old one.
@@ -239,13 +252,19 @@ impl Chat {
 /// A name that is held in memory, until dropped.
 pub struct NameClaim {
     users: Arc<Users>,
-    folded: Box<str>,
+    folded: Arc<str>,
 }
 
 impl Drop for NameClaim {
     fn drop(&mut self) {
         self.users.release(&self.folded);
     }
+}
+
+/// The name folded; the same piece of memory where that changes nothing.
+fn folded(name: &Arc<str>) -> Arc<str> {
+    let folded = name::fold(name);
+    if folded == **name { name.clone() } else { folded.into() }
 }
 
 /// A session that was not seen since then is over.

@@ -7,10 +7,13 @@ use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
+use parking_lot::Mutex;
 use serde::Serialize;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
 
+use super::by_id::Identified;
 use super::hub::Hub;
 use super::room::{Ahead, Room};
 use super::tail::{Segment, View};
@@ -40,9 +43,10 @@ pub struct Connection {
     wire: Rc<dyn Wire>,
     /// Replies, signals, and the rest of an event's frame that was sent in part: whatever goes before the next event.
     outbox: RefCell<Vec<u8>>,
-    readers: RefCell<Vec<Rc<Reader>>>,
-    /// Wakes the connection's own task, which waits for the socket and for the store.
-    task: RefCell<Option<Waker>>,
+    /// Most connections are in one room.
+    readers: RefCell<SmallVec<[Rc<Reader>; 1]>>,
+    /// Calls for whoever looks after the connection.
+    nudges: Arc<Nudges>,
     /// Posts whose outcome is not known yet. Other commands wait for them, so that all are carried out in order.
     pub posts_under_way: Cell<u32>,
     waits_for_posts: Cell<bool>,
@@ -51,6 +55,29 @@ pub struct Connection {
     closing: Cell<Option<CloseCode>>,
     /// The last word is in the outbox.
     silent: Cell<bool>,
+}
+
+/// The connections of a worker that want to be looked after. The store's threads, too, may say so.
+#[derive(Default)]
+pub struct Nudges {
+    connections: Mutex<Vec<ConnectionId>>,
+    bell: Notify,
+}
+
+impl Nudges {
+    pub fn nudge(&self, connection: ConnectionId) {
+        self.connections.lock().push(connection);
+        self.bell.notify_one();
+    }
+
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Everyone who was nudged since, some of them more than once.
+    pub fn take(&self) -> Vec<ConnectionId> {
+        std::mem::take(&mut *self.connections.lock())
+    }
 }
 
 /// A connection's subscription: its cursor into one room.
@@ -108,15 +135,23 @@ enum Stopped {
     Broken,
 }
 
+impl Identified for Rc<Connection> {
+    type Id = ConnectionId;
+
+    fn id(&self) -> ConnectionId {
+        self.id
+    }
+}
+
 impl Connection {
-    pub fn new(id: ConnectionId, user: Arc<User>, wire: Rc<dyn Wire>) -> Self {
+    pub fn new(id: ConnectionId, user: Arc<User>, wire: Rc<dyn Wire>, nudges: Arc<Nudges>) -> Self {
         Self {
             id,
             user,
             wire,
             outbox: RefCell::default(),
             readers: RefCell::default(),
-            task: RefCell::default(),
+            nudges,
             posts_under_way: Cell::new(0),
             waits_for_posts: Cell::new(false),
             refusals: Cell::new(0),
@@ -189,15 +224,6 @@ impl Connection {
         self.closing.get()
     }
 
-    /// Whoever polls the connection is woken by `nudge`.
-    pub fn attend(&self, cx: &Context<'_>) {
-        let mut task = self.task.borrow_mut();
-        match &mut *task {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => *task = Some(cx.waker().clone()),
-        }
-    }
-
     /// Whether the connection's task waits for posts to be settled.
     pub fn wait_for_posts(&self, waits: bool) {
         self.waits_for_posts.set(waits);
@@ -210,9 +236,7 @@ impl Connection {
     }
 
     pub fn nudge(&self) {
-        if let Some(waker) = &*self.task.borrow() {
-            waker.wake_by_ref();
-        }
+        self.nudges.nudge(self.id);
     }
 
     pub fn reader(&self, room: &str) -> Option<Rc<Reader>> {
@@ -224,10 +248,7 @@ impl Connection {
     }
 
     pub fn add_reader(&self, reader: Rc<Reader>) {
-        let mut readers = self.readers.borrow_mut();
-        // Most connections are in one room, for which Vec would take room for four.
-        readers.reserve_exact(1);
-        readers.push(reader);
+        self.readers.borrow_mut().push(reader);
     }
 
     pub fn remove_reader(&self, room: &RoomId) {
@@ -245,12 +266,10 @@ impl Connection {
         }
     }
 
-    /// Sends all that can be sent now: the outbox, then each reader that is behind until it is live.
+    /// Sends all that can be sent now: each reader that is behind until it is live, and the outbox, before the events
+    /// where there are any.
     pub fn pump(&self, view: &mut View) -> Pumped {
         let mut reads = None;
-        if let Err(stopped) = self.send_outbox() {
-            return stopped.into();
-        }
         for at in 0.. {
             let Some(reader) = self.readers.borrow().get(at).cloned() else { break };
             match reader.catch_up(view) {
@@ -362,8 +381,8 @@ impl Reader {
     }
 
     /// Takes a page that was read from the store after the cursor, when the room was at this revision.
-    pub fn take_page(&self, segment: Segment, revision: u64) {
-        *self.page.borrow_mut() = Some(Box::new(ReadAhead { view: View::of(Arc::new(segment)), revision }));
+    pub fn take_page(&self, segment: Arc<Segment>, revision: u64) {
+        *self.page.borrow_mut() = Some(Box::new(ReadAhead { view: View::of(segment), revision }));
     }
 
     /// Whether the subscription has neither ended nor been replaced.
@@ -394,8 +413,10 @@ impl Reader {
                     return Ok(CaughtUp::Reset);
                 }
                 Ahead::Nothing => {
-                    // Into an empty outbox, so that the whole presence always has room.
-                    self.connection.send_outbox()?;
+                    // The whole presence must have room.
+                    if self.connection.outbox_len() >= OUTBOX_FULL {
+                        self.connection.send_outbox()?;
+                    }
                     self.behind.set(false);
                     let events = self.seq.get() - start;
                     tracing::debug!(connection = self.connection.id, room = %self.room().id, events, "live");

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::room::Room;
+use super::tail::Segment;
 use super::user::{ConnectionId, User};
 use crate::error::Result;
 use crate::protocol::{Author, CloseCode, Kind, Ref, RoomId, Seq, UserId};
@@ -168,6 +169,14 @@ impl Hub {
         let room = Arc::new(Room::new(info, self.workers(), self.limits.room_bytes, self.all_tails.clone()));
         rooms.insert(id, Arc::downgrade(&room));
         room
+    }
+
+    /// Lets a page that one reader had to get from the store serve the others too: after a restart, or when all come
+    /// back at once, thousands ask for the same events.
+    pub fn offer(&self, room: &Room, page: &Arc<Segment>, revision: u64) {
+        if self.tail_bytes() + page.size() <= self.limits.all_bytes {
+            room.offer(page, revision);
+        }
     }
 
     /// Puts news into one worker's box, or into all, and rings.

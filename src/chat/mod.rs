@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod avatar;
+mod by_id;
 pub mod connection;
 pub mod hub;
 pub mod limit;
@@ -16,6 +17,7 @@ pub mod user;
 pub mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,6 +59,8 @@ pub struct Chat {
     pub settings: Settings,
     store: Store,
     markers: Markers,
+    /// How many sessions were ended since the start.
+    ended_sessions: AtomicU64,
     /// This process, for whoever reads a log of several.
     node: String,
     /// Held, so that the room where everyone lands is always live.
@@ -101,6 +105,7 @@ impl Chat {
             settings,
             store,
             markers: Markers::default(),
+            ended_sessions: AtomicU64::new(0),
             node: format!("{:08x}", Uuid::now_v7().as_u128() & 0xffff_ffff),
             lobby: room,
         }))

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::protocol::{Author, UserId};
@@ -32,8 +33,8 @@ pub enum Change {
 
 #[derive(Default)]
 pub struct Presence {
-    /// Each user online with the number of their connections here.
-    online: BTreeMap<UserId, (Author, u32)>,
+    /// Each user online: their name, and the number of their connections here.
+    online: BTreeMap<UserId, (Arc<str>, u32)>,
     /// Who came, went or was renamed since the last push. Also who came and went: a reader who was sent the whole in
     /// between knows them.
     touched: BTreeSet<UserId>,
@@ -48,11 +49,11 @@ pub struct Presence {
 impl Presence {
     /// One more connection of this user.
     pub fn enter(&mut self, user: Author) {
-        let id = user.id;
-        let (author, connections) = self.online.entry(id).or_insert((user.clone(), 0));
+        let Author { id, name } = user;
+        let (known, connections) = self.online.entry(id).or_insert_with(|| (name.clone(), 0));
         *connections += 1;
-        if *connections == 1 || author.name != user.name {
-            *author = user;
+        if *connections == 1 || *known != name {
+            *known = name;
             self.touched.insert(id);
         }
     }
@@ -69,8 +70,8 @@ impl Presence {
     }
 
     pub fn rename(&mut self, user: &Author) {
-        if let Some((author, _)) = self.online.get_mut(&user.id) {
-            *author = user.clone();
+        if let Some((name, _)) = self.online.get_mut(&user.id) {
+            *name = user.name.clone();
         }
     }
 
@@ -89,13 +90,13 @@ impl Presence {
 
     /// Everyone online; `None` where they are too many to be named.
     pub fn whole(&self) -> Option<Vec<Author>> {
-        (self.online.len() <= NAMED).then(|| self.online.values().map(|(author, _)| author.clone()).collect())
+        (self.online.len() <= NAMED).then(|| self.online.iter().map(author).collect())
     }
 
     /// The users after `after` in the order of their ids, at most `limit`, and whether there are more.
     pub fn names(&self, after: Option<UserId>, limit: usize) -> (Vec<Author>, bool) {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut users = self.online.range((start, Bound::Unbounded)).map(|(_, (author, _))| author.clone());
+        let mut users = self.online.range((start, Bound::Unbounded)).map(author);
         let names = users.by_ref().take(limit).collect();
         (names, users.next().is_some())
     }
@@ -139,13 +140,17 @@ impl Presence {
         }
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         for id in touched {
-            match self.online.get(&id) {
-                Some((author, _)) => joined.push(author.clone()),
+            match self.online.get_key_value(&id) {
+                Some(online) => joined.push(author(online)),
                 None => left.push(id),
             }
         }
         Change::Presence { joined, left, count }
     }
+}
+
+fn author((id, (name, _)): (&UserId, &(Arc<str>, u32))) -> Author {
+    Author { id: *id, name: name.clone() }
 }
 
 #[cfg(test)]

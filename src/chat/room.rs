@@ -99,6 +99,15 @@ impl Room {
         self.state.lock().revision
     }
 
+    /// Takes a page that was read from the store at this revision into the tail, where it goes further back.
+    pub fn offer(&self, page: &Arc<Segment>, revision: u64) {
+        self.change_tail(|state| {
+            if state.revision == revision {
+                state.tail.offer(page);
+            }
+        });
+    }
+
     /// Drops the tail's frames; readers behind the head catch up from the store.
     pub fn drop_tail(&self) {
         self.change_tail(|state| state.tail.clear());

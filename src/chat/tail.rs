@@ -175,6 +175,16 @@ impl Tail {
         }
     }
 
+    /// Lets a segment that ends at the head stand for what is here, if it goes further back.
+    pub fn offer(&mut self, segment: &Arc<Segment>) {
+        let goes_further_back = self.segments.front().is_none_or(|first| segment.first() < first.first());
+        if segment.last() == self.head && goes_further_back && segment.size() <= self.limit {
+            self.clear();
+            self.bytes = segment.size();
+            self.segments.push_back(segment.clone());
+        }
+    }
+
     /// There are events up to `head` that are not here.
     pub fn advance(&mut self, head: Seq) {
         if head > self.head {
@@ -287,6 +297,19 @@ mod tests {
         assert_eq!(tail.head(), 6);
         assert_eq!(read(&tail, 2, 10), Err(FellOff));
         assert_eq!(read(&tail, 4, 10), Ok(segment(5..=6).bytes.to_vec()));
+    }
+
+    #[test]
+    fn a_page_that_ends_at_the_head_and_goes_further_back_takes_the_place_of_what_is_here() {
+        let mut tail = Tail::new(6, 1 << 20);
+        tail.offer(&segment(1..=5));
+        assert_eq!(read(&tail, 5, 10), Err(FellOff), "it ends before the head");
+        tail.offer(&segment(4..=6));
+        tail.append(segment(7..=8));
+        tail.offer(&segment(5..=8));
+        assert_eq!(read(&tail, 3, 10), Ok(segment(4..=8).bytes.to_vec()), "what goes back less far is not taken");
+        tail.offer(&segment(2..=8));
+        assert_eq!((read(&tail, 1, 10), tail.bytes()), (Ok(segment(2..=8).bytes.to_vec()), segment(2..=8).size()));
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
+use super::by_id::{ById, Identified};
 use crate::protocol::{Author, Seq, UserId};
 use crate::store::TokenHash;
 
@@ -17,12 +19,25 @@ pub type ConnectionId = u64;
 pub struct User {
     pub id: UserId,
     pub guest: bool,
-    name: Mutex<Arc<str>>,
     /// Stands in the store. A guest without a session is written there when first needed.
     stored: AtomicBool,
     /// How far a guest who is not stored has read the lobby.
     pub lobby_read: AtomicU64,
-    links: Mutex<Vec<Link>>,
+    shown: Mutex<Shown>,
+}
+
+/// How a user is known at the moment, and by which connections.
+struct Shown {
+    name: Arc<str>,
+    links: SmallVec<[Link; 1]>,
+}
+
+impl Identified for Arc<User> {
+    type Id = UserId;
+
+    fn id(&self) -> UserId {
+        self.id
+    }
 }
 
 /// One connection of a user.
@@ -38,19 +53,18 @@ impl User {
         Self {
             id,
             guest,
-            name: Mutex::new(name),
             stored: AtomicBool::new(stored),
             lobby_read: AtomicU64::new(0),
-            links: Mutex::default(),
+            shown: Mutex::new(Shown { name, links: SmallVec::new() }),
         }
     }
 
     pub fn name(&self) -> Arc<str> {
-        self.name.lock().clone()
+        self.shown.lock().name.clone()
     }
 
     pub fn rename(&self, name: Arc<str>) {
-        *self.name.lock() = name;
+        self.shown.lock().name = name;
     }
 
     pub fn author(&self) -> Author {
@@ -71,13 +85,13 @@ impl User {
     }
 
     pub fn has_several_connections(&self) -> bool {
-        self.links.lock().len() > 1
+        self.shown.lock().links.len() > 1
     }
 
     /// The user's connections by worker, those that `which` picks.
     pub fn connections(&self, which: impl Fn(&Link) -> bool) -> HashMap<usize, Vec<ConnectionId>> {
         let mut by_worker: HashMap<usize, Vec<ConnectionId>> = HashMap::new();
-        for link in self.links.lock().iter().filter(|link| which(link)) {
+        for link in self.shown.lock().links.iter().filter(|link| which(link)) {
             by_worker.entry(link.worker).or_default().push(link.connection);
         }
         by_worker
@@ -86,9 +100,9 @@ impl User {
 
 #[derive(Default)]
 pub struct Users {
-    online: Mutex<HashMap<UserId, Arc<User>>>,
+    online: Mutex<ById<Arc<User>>>,
     /// Folded names, and who holds them by a connection (or is about to).
-    names: Mutex<HashMap<Box<str>, (UserId, u32)>>,
+    names: Mutex<HashMap<Arc<str>, (UserId, u32)>>,
     /// Whose name or e-mail is just being changed.
     changing: Mutex<HashSet<UserId>>,
 }
@@ -107,29 +121,26 @@ impl Drop for Changing {
 
 impl Users {
     pub fn online(&self, id: UserId) -> Option<Arc<User>> {
-        self.online.lock().get(&id).cloned()
+        self.online.lock().get(id).cloned()
     }
 
     /// Adds a connection; the user that is online already stands for the one given.
     pub fn connect(&self, user: Arc<User>, link: Link) -> Arc<User> {
         let mut online = self.online.lock();
-        let user = online.entry(user.id).or_insert(user).clone();
-        let mut links = user.links.lock();
-        // Most users have one connection, for which Vec would take room for four.
-        links.reserve_exact(1);
-        links.push(link);
-        drop(links);
+        let user = online.get(user.id).cloned().unwrap_or(user);
+        user.shown.lock().links.push(link);
+        online.insert(user.clone());
         user
     }
 
     /// Takes a connection away; says whether it was the user's last.
     pub fn disconnect(&self, user: &User, connection: ConnectionId) -> bool {
         let mut online = self.online.lock();
-        let mut links = user.links.lock();
+        let links = &mut user.shown.lock().links;
         links.retain(|link| link.connection != connection);
         let last = links.is_empty();
         if last {
-            online.remove(&user.id);
+            online.remove(user.id);
         }
         last
     }
@@ -140,13 +151,13 @@ impl Users {
     }
 
     /// Takes hold of a folded name for this user; false where someone else has it.
-    pub fn claim(&self, folded: &str, user: UserId) -> bool {
+    pub fn claim(&self, folded: &Arc<str>, user: UserId) -> bool {
         let mut names = self.names.lock();
-        match names.get_mut(folded) {
+        match names.get_mut(&**folded) {
             Some((holder, claims)) if *holder == user => *claims += 1,
             Some(_) => return false,
             None => {
-                names.insert(folded.into(), (user, 1));
+                names.insert(folded.clone(), (user, 1));
             }
         }
         true
@@ -176,11 +187,12 @@ mod tests {
     #[test]
     fn a_name_is_held_until_its_last_claim_is_let_go() {
         let (users, bob, eve) = (Users::default(), UserId::random(), UserId::random());
-        assert!(users.claim("bob", bob) && users.claim("bob", bob));
+        let name: Arc<str> = "bob".into();
+        assert!(users.claim(&name, bob) && users.claim(&name, bob));
         users.release("bob");
-        assert!(!users.claim("bob", eve));
+        assert!(!users.claim(&name, eve));
         users.release("bob");
-        assert!(users.claim("bob", eve));
+        assert!(users.claim(&name, eve));
     }
 
     #[test]

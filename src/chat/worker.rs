@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Chat;
+use super::by_id::ById;
 use super::connection::{Connection, LocalRoom, LocalRooms, Reader};
 use super::hub::{Inbox, News};
 use super::room::Room;
@@ -24,7 +25,7 @@ pub struct Worker {
     pub chat: Arc<Chat>,
     pub index: usize,
     inbox: Arc<Inbox>,
-    connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
+    connections: RefCell<ById<Rc<Connection>>>,
     rooms: Rc<LocalRooms>,
     /// Who has joined which room, of the connections here; not of the lobby, which everyone has joined.
     joined: RefCell<HashMap<RoomId, Vec<ConnectionId>>>,
@@ -83,7 +84,7 @@ impl Worker {
             local.room.begin_delivery(self.index);
             local.recover();
         }
-        for connection in self.connections.borrow().values() {
+        for connection in self.connections.borrow().iter() {
             if connection.posts_under_way.replace(0) > 0 {
                 connection.close(CloseCode::GoingAway);
             }
@@ -106,7 +107,7 @@ impl Worker {
         if self.draining.get() {
             connection.close(CloseCode::GoingAway);
         }
-        self.connections.borrow_mut().insert(connection.id, connection);
+        self.connections.borrow_mut().insert(connection);
     }
 
     /// Ends a connection's subscriptions. It still hears what became of its posts.
@@ -119,7 +120,7 @@ impl Worker {
     /// Forgets a connection.
     pub fn remove(&self, connection: &Connection) {
         self.retire(connection);
-        self.connections.borrow_mut().remove(&connection.id);
+        self.connections.borrow_mut().remove(connection.id);
         self.joined.borrow_mut().retain(|_, connections| {
             connections.retain(|id| *id != connection.id);
             !connections.is_empty()
@@ -175,6 +176,8 @@ impl Worker {
         match Segment::encode(&reader.room().id, &page.events) {
             Some(segment) if segment.first() == seq + 1 => {
                 tracing::debug!(room = %reader.room().id, after = seq, events = page.events.len(), "caught up from the store");
+                let segment = Arc::new(segment);
+                self.chat.hub.offer(reader.room(), &segment, revision);
                 reader.take_page(segment, revision);
                 Ok(())
             }
@@ -192,7 +195,7 @@ impl Worker {
             match news {
                 News::Deliver(room) => self.begin_round(&room),
                 News::Settled { connection, reference, room, outcome } => {
-                    if let Some(connection) = self.connections.borrow().get(&connection) {
+                    if let Some(connection) = self.connections.borrow().get(connection) {
                         settle(connection, reference.as_ref(), &room, outcome);
                         settled.push(connection.clone());
                     }
@@ -203,7 +206,7 @@ impl Worker {
                     connection.flush();
                 }),
                 News::TellAll { json } => {
-                    for connection in self.connections.borrow().values() {
+                    for connection in self.connections.borrow().iter() {
                         connection.signal(&json);
                         connection.flush();
                     }
@@ -230,12 +233,12 @@ impl Worker {
 
     fn each(&self, ids: &[ConnectionId], act: impl Fn(&Connection)) {
         let connections = self.connections.borrow();
-        ids.iter().filter_map(|id| connections.get(id)).for_each(|connection| act(connection));
+        ids.iter().filter_map(|id| connections.get(*id)).for_each(|connection| act(connection));
     }
 
     fn drain(&self) {
         self.draining.set(true);
-        for connection in self.connections.borrow().values() {
+        for connection in self.connections.borrow().iter() {
             connection.close(CloseCode::GoingAway);
         }
     }
@@ -279,7 +282,7 @@ impl Worker {
         loop {
             self.unread_changed.notified().await;
             for (id, room) in self.take_unread() {
-                let connection = self.connections.borrow().get(&id).cloned();
+                let connection = self.connections.borrow().get(id).cloned();
                 let Some(connection) = connection else { continue };
                 match self.chat.room_state(&connection.user, &room).await {
                     Ok(Some(json)) => {
@@ -303,10 +306,10 @@ impl Worker {
                 }
             };
             if room == RoomId::lobby() {
-                connections.values().for_each(&mut note);
+                connections.iter().for_each(&mut note);
             } else {
                 let members = joined.get(&room).into_iter().flatten();
-                members.filter_map(|id| connections.get(id)).for_each(&mut note);
+                members.filter_map(|id| connections.get(*id)).for_each(&mut note);
             }
         }
         unread

@@ -1,11 +1,11 @@
 //! Every route on one page, and what stands before them all: who is asking, from where, and what an error is as an
 //! HTTP status. The routes' own work is elsewhere.
 
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -13,18 +13,72 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
+use tower::ServiceExt;
 use tower_http::timeout::TimeoutLayer;
 
-use super::request::{Arrival, Asker, Gateway, bad_query};
+use super::request::{Asker, Gateway, bad_query};
+use super::ws::Door;
 use super::{assets, rest};
 use crate::error::Error;
 use crate::frame;
 
 const BODY_BYTES: usize = 256 << 10;
+/// Where sockets are opened.
+const SOCKET: &str = "/api/socket";
 /// How long a request may take to arrive and be answered.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
-pub fn routes(gateway: Gateway) -> Router {
+/// What one worker answers HTTP from.
+pub struct Site {
+    gateway: Gateway,
+    door: Rc<Door>,
+    router: Router,
+}
+
+impl Site {
+    pub fn new(gateway: Gateway, door: Rc<Door>) -> Self {
+        Self { router: routes(gateway.clone()), gateway, door }
+    }
+
+    /// Answers one request. Sockets come by the thousand at once, so they are let in ahead of the other routes, whose
+    /// layers guard bodies and pages: to pass through them cost a tenth of a connection.
+    pub async fn answer(&self, mut request: Request) -> Response {
+        if request.uri().path() != SOCKET {
+            return self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        }
+        if !is_from_here(&request, &self.gateway) {
+            return add_headers(foreign().into_response()).await;
+        }
+        let opened = tokio::time::timeout(REQUEST_TIME, self.open_socket(&mut request)).await;
+        add_headers(opened.map_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response(), IntoResponse::into_response))
+            .await
+    }
+
+    /// Admits a WebSocket (RFC 6455 §4.2). A refusal is an HTTP status, so that a client need not open one to learn it.
+    async fn open_socket(&self, request: &mut Request) -> Result<Response, Error> {
+        if request.method() != Method::GET {
+            return Ok(no_method().await);
+        }
+        let accept = accept_key(request.headers())?;
+        let query = Query::<SocketQuery>::try_from_uri(request.uri()).map_err(|rejection| bad_query(&rejection))?;
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+        let upgrade = upgrade.ok_or_else(|| Error::Invalid("expected HTTP/1.1".to_owned()))?;
+        let Asker { visitor, address } = Asker::of(request.headers(), request.extensions(), &self.gateway).await?;
+        if self.gateway.draining.load(Ordering::Acquire) {
+            return Err(Error::Unavailable("this node is stopping; connect again"));
+        }
+        let admission = self.gateway.chat.admit(visitor, query.name.as_deref(), address).await?;
+        tokio::task::spawn_local(self.door.clone().admit(upgrade, admission));
+        let headers = [
+            (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::SEC_WEBSOCKET_ACCEPT, accept),
+        ];
+        Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    }
+}
+
+fn routes(gateway: Gateway) -> Router {
     Router::new()
         .route("/", get(assets::page))
         .route("/r/{room}", get(assets::page))
@@ -34,7 +88,6 @@ pub fn routes(gateway: Gateway) -> Router {
         .route("/avatars/{user}", get(rest::avatar))
         .route("/health", get(rest::health))
         .route("/ready", get(rest::ready))
-        .route("/api/socket", get(socket))
         .route(
             "/api/session",
             get(rest::session).post(rest::open_session).patch(rest::change_user).delete(rest::end_session),
@@ -43,7 +96,7 @@ pub fn routes(gateway: Gateway) -> Router {
         .route("/api/rooms/{room}/members/me", put(rest::join).delete(rest::leave))
         .route("/api/rooms/{room}/messages", get(rest::history).post(rest::post))
         .fallback(|| async { Error::NoPath })
-        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, Error::NoPath).into_response() })
+        .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIME))
         .layer(middleware::from_fn(see_through))
@@ -57,32 +110,8 @@ struct SocketQuery {
     name: Option<String>,
 }
 
-/// Admits a WebSocket (RFC 6455 §4.2). A refusal is an HTTP status, so that a client need not open one to learn it.
-async fn socket(
-    State(gateway): State<Gateway>,
-    Asker { visitor, address }: Asker,
-    query: Result<Query<SocketQuery>, QueryRejection>,
-    mut request: Request,
-) -> Result<Response, Error> {
-    if request.method() != Method::GET {
-        return Err(Error::Invalid("method: expected GET".to_owned()));
-    }
-    let accept = accept_key(request.headers())?;
-    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
-    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-    let upgrade = upgrade.ok_or_else(|| Error::Invalid("expected HTTP/1.1".to_owned()))?;
-    if gateway.draining.load(Ordering::Acquire) {
-        return Err(Error::Unavailable("this node is stopping; connect again"));
-    }
-    let admission = gateway.chat.admit(visitor, query.name.as_deref(), address).await?;
-    let arrival = Arrival { upgrade, admission };
-    gateway.arrivals.send(arrival).map_err(|_| Error::Unavailable("this node is stopping; connect again"))?;
-    let headers = [
-        (header::CONNECTION, HeaderValue::from_static("Upgrade")),
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+async fn no_method() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, Error::NoPath).into_response()
 }
 
 fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Error> {
@@ -105,12 +134,20 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Error> {
 /// Refuses what a page of another origin asks for in the name of its visitor: on the socket and wherever something
 /// changes. Programs send no `Origin`.
 async fn check_origin(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path() != "/api/socket";
-    let headers = request.headers();
-    if safe || headers.get(header::ORIGIN).is_none_or(|origin| is_ours(origin, headers, &gateway.origins)) {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    if safe || is_from_here(&request, &gateway) {
         return next.run(request).await;
     }
-    Error::NotAllowed("expected a page of this server; --origins admits others").into_response()
+    foreign().into_response()
+}
+
+fn is_from_here(request: &Request, gateway: &Gateway) -> bool {
+    let headers = request.headers();
+    headers.get(header::ORIGIN).is_none_or(|origin| is_ours(origin, headers, &gateway.origins))
+}
+
+fn foreign() -> Error {
+    Error::NotAllowed("expected a page of this server; --origins admits others")
 }
 
 fn is_ours(origin: &HeaderValue, headers: &HeaderMap, origins: &[String]) -> bool {

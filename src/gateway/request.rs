@@ -1,5 +1,4 @@
-//! What the doors over HTTP are given: who is asking, a body or a path read, and the way to the worker for a
-//! connection that was admitted. It knows no route.
+//! What the doors over HTTP are given: who is asking, a body or a path read. It knows no route.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,13 +8,11 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
-use hyper::upgrade::OnUpgrade;
+use axum::http::{Extensions, HeaderMap, header};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
 
 use crate::chat::Chat;
-use crate::chat::auth::{Admission, Visitor};
+use crate::chat::auth::Visitor;
 use crate::error::Error;
 use crate::protocol::{RoomId, check_room};
 
@@ -28,14 +25,6 @@ pub struct Gateway {
     /// Where pages may be served that use this server, beside the server itself.
     pub origins: Arc<[String]>,
     pub draining: Arc<AtomicBool>,
-    /// Brings admitted connections to the worker on whose thread this runs.
-    pub arrivals: mpsc::UnboundedSender<Arrival>,
-}
-
-/// A connection that the HTTP side has admitted, on its way to its worker.
-pub struct Arrival {
-    pub upgrade: OnUpgrade,
-    pub admission: Admission,
 }
 
 /// Who is asking: by `Authorization: Bearer`, else by the session cookie, else nobody. A session that is over is an
@@ -49,14 +38,18 @@ impl FromRequestParts<Gateway> for Asker {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Error> {
-        let Address(address) = Address::from_request_parts(parts, gateway).await?;
-        let Some(token) = token(&parts.headers) else { return Ok(Self { visitor: None, address }) };
-        let visitor = gateway.chat.visitor(&token).await?.ok_or(Error::NoSession)?;
-        Ok(Self { visitor: Some(visitor), address })
+        Self::of(&parts.headers, &parts.extensions, gateway).await
     }
 }
 
 impl Asker {
+    pub async fn of(headers: &HeaderMap, extensions: &Extensions, gateway: &Gateway) -> Result<Self, Error> {
+        let Address(address) = Address::of(extensions)?;
+        let Some(token) = token(headers) else { return Ok(Self { visitor: None, address }) };
+        let visitor = gateway.chat.visitor(&token).await?.ok_or(Error::NoSession)?;
+        Ok(Self { visitor: Some(visitor), address })
+    }
+
     pub fn known(self) -> Result<Visitor, Error> {
         self.visitor.ok_or(Error::NoSession)
     }
@@ -69,7 +62,13 @@ impl FromRequestParts<Gateway> for Address {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Error> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?;
+        Self::of(&parts.extensions)
+    }
+}
+
+impl Address {
+    fn of(extensions: &Extensions) -> Result<Self, Error> {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?;
         Ok(Self(peer.0.ip()))
     }
 }

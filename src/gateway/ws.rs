@@ -1,107 +1,230 @@
-//! The WebSocket door: one connection's life on the raw socket. Commands come in and are carried out in order,
-//! replies and pushes go out, heartbeats tell who is still there. It never touches the store, and knows what a room
-//! is only by its name.
+//! The WebSocket door of one worker: takes admitted connections from HTTP and looks after their lives. All their
+//! sockets stand in one `epoll` of its own, since a task and a registration of the runtime's for each would weigh more
+//! than everything else that an idle connection keeps. It never touches the store, and knows what a room is only by
+//! its name.
 
 mod command;
+mod life;
 mod socket;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::pin::Pin;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use mio::{Events, Poll, Registry, Token};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
+use self::life::{Life, Outcome};
 use self::socket::Socket;
-use super::request::Arrival;
-use crate::chat::auth::{Admission, NameClaim};
-use crate::chat::connection::{Connection, OUTBOX_FULL, Pumped};
-use crate::chat::limit::Permit;
+use crate::chat::auth::Admission;
+use crate::chat::connection::{Connection, Nudges};
 use crate::chat::tail::View;
 use crate::chat::user::{ConnectionId, Link};
 use crate::chat::worker::Worker;
-use crate::error::Result;
-use crate::frame::{self, Decoder, Incoming};
+use crate::frame;
 use crate::protocol::CloseCode;
 
 /// Fragments in one message, the most.
 const FRAGMENTS: u32 = 65_536;
-/// Posts of one connection under way at once; what comes then waits in the socket.
-const POSTS_UNDER_WAY: u32 = 256;
 /// A heartbeat in ticks of the clock by which silence is measured.
-const HEARTBEAT_TICKS: u32 = 8;
-/// How long the other side may take to answer a close.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+const HEARTBEAT_TICKS: u16 = 8;
 /// What is read from a socket at once, into a buffer shared by all connections of the thread.
 const READ_BYTES: usize = 16 << 10;
-/// After so many turns a connection with more to do makes way for the others of its worker.
-const TURNS: u32 = 4;
+/// What the kernel tells at once.
+const EVENTS: usize = 1024;
+/// After so many lives the door makes way for HTTP and for deliveries.
+const SLICE: usize = 256;
 
 /// What all WebSocket connections of one worker share.
 pub struct Door {
     worker: Rc<Worker>,
-    sockets: RefCell<BTreeMap<ConnectionId, Rc<Socket>>>,
+    /// By the number under which the kernel tells of their sockets. Boxed, for the table has free places.
+    lives: RefCell<HashMap<ConnectionId, Box<Life>>>,
+    poll: RefCell<Poll>,
+    registry: Registry,
+    nudges: Arc<Nudges>,
+    /// Lives with something to do.
+    ready: RefCell<VecDeque<ConnectionId>>,
     upgrading: Cell<u32>,
     buffer: RefCell<Box<[u8]>>,
     view: RefCell<View>,
     limits: frame::Limits,
-    clock: Rc<Cell<u32>>,
+    clock: Rc<Cell<u16>>,
 }
 
 /// Ids are given in the order in which connections come, over all workers: rounds walk them in this order.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Door {
-    pub fn new(worker: Rc<Worker>) -> Rc<Self> {
+    pub fn new(worker: Rc<Worker>) -> io::Result<Rc<Self>> {
         let message_bytes = worker.chat.settings.limits.frame_bytes;
-        Rc::new(Self {
+        let poll = Poll::new()?;
+        Ok(Rc::new(Self {
             worker,
-            sockets: RefCell::default(),
+            lives: RefCell::default(),
+            registry: poll.registry().try_clone()?,
+            poll: RefCell::new(poll),
+            nudges: Arc::default(),
+            ready: RefCell::default(),
             upgrading: Cell::new(0),
             buffer: RefCell::new(vec![0; READ_BYTES].into()),
             view: RefCell::default(),
             limits: frame::Limits { message_bytes, fragments: FRAGMENTS },
             clock: Rc::default(),
-        })
+        }))
     }
 
     /// Whether connections are left, or on their way in.
     pub fn is_open(&self) -> bool {
-        self.upgrading.get() > 0 || !self.sockets.borrow().is_empty()
+        self.upgrading.get() > 0 || !self.lives.borrow().is_empty()
     }
 
-    /// One connection from its upgrade to its end.
-    pub fn serve(self: Rc<Self>, arrival: Arrival) -> Service {
+    /// Takes in a connection once its upgrade is done; from then on `attend` looks after it.
+    pub fn admit(self: Rc<Self>, upgrade: OnUpgrade, admission: Admission) -> impl Future<Output = ()> {
         self.upgrading.set(self.upgrading.get() + 1);
-        Service::Upgrading(Box::pin(async move {
-            let life = self.clone().welcome(arrival).await;
+        async move {
+            if let Err(error) = self.welcome(upgrade, admission).await {
+                tracing::debug!(%error, "an upgrade broke off");
+            }
             self.upgrading.set(self.upgrading.get() - 1);
-            life
-        }))
+        }
     }
 
-    /// Pings who was not pinged for a heartbeat and closes who was silent for two, for ever.
-    pub async fn keep_time(self: Rc<Self>) {
-        let mut ticks = tokio::time::interval(self.worker.chat.settings.heartbeat / HEARTBEAT_TICKS);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    async fn welcome(
+        self: &Rc<Self>,
+        upgrade: OnUpgrade,
+        admission: Admission,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let upgraded = upgrade.await?;
+        let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| "not a socket of ours")?;
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let mut stream = mio::net::TcpStream::from_std(parts.io.into_inner().into_std()?);
+        self.registry.register(&mut stream, token(id), mio::Interest::READABLE | mio::Interest::WRITABLE)?;
+        let socket = Rc::new(Socket::new(stream, self.clock.clone()));
+        let Admission { user, session, ended_before, claim, permit } = admission;
+        let link = Link { worker: self.worker.index, connection: id, session: session.map(Box::new) };
+        let user = self.worker.chat.users.connect(user, link);
+        let connection = Rc::new(Connection::new(id, user, socket.clone(), self.nudges.clone()));
+        tracing::debug!(connection = id, user = %connection.user.id, name = %connection.user.name(), "connected");
+        // However this ends, by a panic too, the life takes back with it what was entered anywhere.
+        let life = Life::new(self.clone(), socket, connection.clone(), &parts.read_buf, claim, permit);
+        match self.worker.chat.hello(&connection.user).await {
+            Ok((hello, joined)) => {
+                connection.say(&hello);
+                self.worker.add(connection.clone(), joined);
+                // A sign-out while the connection came in did not reach it.
+                if !self.worker.chat.session_lives(session, ended_before).await {
+                    connection.close(CloseCode::SessionEnded);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(connection = id, %error, "cannot greet");
+                connection.close(CloseCode::GoingAway);
+            }
+        }
+        self.lives.borrow_mut().insert(id, Box::new(life));
+        connection.nudge();
+        Ok(())
+    }
+
+    /// Looks after all connections, for ever: takes what the kernel tells of their sockets, and gives each that has
+    /// something to do its turn.
+    pub async fn attend(self: Rc<Self>) {
+        let kernel = match watch(&self.registry) {
+            Ok(kernel) => kernel,
+            Err(error) => return tracing::error!(%error, "a worker's connections cannot be watched"),
+        };
+        let mut events = Events::with_capacity(EVENTS);
         loop {
-            ticks.tick().await;
-            self.clock.set(self.clock.get().wrapping_add(1));
-            for socket in self.sockets.borrow().values() {
-                if let Some(connection) = socket.connection.borrow().upgrade() {
-                    self.check_pulse(socket, &connection);
+            if self.ready.borrow().is_empty() {
+                tokio::select! {
+                    // Cleared first, asked then: what comes in between is told again.
+                    Ok(mut readable) = kernel.readable() => readable.clear_ready(),
+                    () = self.nudges.rung() => {}
+                }
+            }
+            self.gather(&mut events);
+            self.give_turns();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Finds out who has something to do.
+    fn gather(&self, events: &mut Events) {
+        let mut lives = self.lives.borrow_mut();
+        let mut ready = self.ready.borrow_mut();
+        loop {
+            if let Err(error) = self.poll.borrow_mut().poll(events, Some(Duration::ZERO)) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    tracing::error!(%error, "the kernel does not tell of sockets");
+                }
+                break;
+            }
+            for event in events.iter() {
+                let id = event.token().0 as ConnectionId;
+                if let Some(life) = lives.get_mut(&id) {
+                    life.socket.hears(event);
+                    life.queue(&mut ready);
+                }
+            }
+            if events.iter().count() < EVENTS {
+                break;
+            }
+        }
+        for id in self.nudges.take() {
+            if let Some(life) = lives.get_mut(&id) {
+                life.queue(&mut ready);
+            }
+        }
+    }
+
+    fn give_turns(&self) {
+        for _ in 0..SLICE {
+            let Some(id) = self.ready.borrow_mut().pop_front() else { return };
+            let mut lives = self.lives.borrow_mut();
+            let Some(life) = lives.get_mut(&id) else { continue };
+            life.queued = false;
+            // A fault in one connection's affairs ends that connection.
+            match catch_unwind(AssertUnwindSafe(|| life.turns())) {
+                Ok(Outcome::Waits) => {}
+                Ok(Outcome::HasMore) => life.queue(&mut self.ready.borrow_mut()),
+                Ok(Outcome::Over) | Err(_) => {
+                    lives.remove(&id);
                 }
             }
         }
     }
 
+    /// Drops the connections that are left.
+    pub fn close(&self) {
+        self.lives.take();
+    }
+
+    /// Pings who was not pinged for a heartbeat and closes who was silent for two, for ever.
+    pub async fn keep_time(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(self.worker.chat.settings.heartbeat / u32::from(HEARTBEAT_TICKS));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.clock.set(self.clock.get().wrapping_add(1));
+            for life in self.lives.borrow().values() {
+                self.check_pulse(&life.socket, &life.connection);
+            }
+        }
+    }
+
     fn check_pulse(&self, socket: &Socket, connection: &Connection) {
-        let since = |tick: &Cell<u32>| self.clock.get().wrapping_sub(tick.get());
+        let since = |tick: &Cell<u16>| self.clock.get().wrapping_sub(tick.get());
         // One tick more than two heartbeats: the clock may have been about to tick when it was heard.
         let silent = since(&socket.heard) > 2 * HEARTBEAT_TICKS;
         let not_reading = connection.outbox_len() > 0 && since(&socket.taken) > 2 * HEARTBEAT_TICKS;
@@ -113,309 +236,17 @@ impl Door {
             connection.flush();
         }
     }
-
-    async fn welcome(self: Rc<Self>, arrival: Arrival) -> Option<Life> {
-        let upgraded = arrival.upgrade.await.ok()?;
-        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let socket = Rc::new(Socket::new(parts.io.into_inner(), self.clock.clone()));
-        let Admission { user, session, claim, permit } = arrival.admission;
-        let link = Link { worker: self.worker.index, connection: id, session: session.map(Box::new) };
-        let user = self.worker.chat.users.connect(user, link);
-        let connection = Rc::new(Connection::new(id, user, socket.clone()));
-        *socket.connection.borrow_mut() = Rc::downgrade(&connection);
-        self.sockets.borrow_mut().insert(id, socket.clone());
-        tracing::debug!(connection = id, user = %connection.user.id, name = %connection.user.name(), "connected");
-        let life = Life {
-            door: self.clone(),
-            socket,
-            connection,
-            decoder: Decoder::default(),
-            unread: parts.read_buf.to_vec(),
-            deferred: None,
-            command: None,
-            page: None,
-            ending: None,
-            _claim: claim,
-            _permit: permit,
-        };
-        match self.worker.chat.hello(&life.connection.user).await {
-            Ok((hello, joined)) => {
-                life.connection.say(&hello);
-                self.worker.add(life.connection.clone(), joined);
-                // A sign-out while the connection came in did not reach it.
-                if !self.worker.chat.session_lives(session).await {
-                    life.connection.close(CloseCode::SessionEnded);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(connection = id, %error, "cannot greet");
-                life.connection.close(CloseCode::GoingAway);
-            }
-        }
-        Some(life)
-    }
 }
 
-type Task<T> = Pin<Box<dyn Future<Output = T>>>;
-
-/// What `serve` returns. A future of our own, since an `async fn` would keep place for its arguments and for the
-/// upgrade beside the life, as long as that lasts.
-pub enum Service {
-    Upgrading(Task<Option<Life>>),
-    Living(Life),
+/// Lets the runtime, which waits for everything else, wait for the door's `epoll` too.
+#[allow(unsafe_code)]
+fn watch(registry: &Registry) -> io::Result<AsyncFd<OwnedFd>> {
+    let descriptor = registry.as_fd().try_clone_to_owned()?;
+    // SAFETY: `AsyncFd` asks that the descriptor be valid and neither closed nor replaced while it holds it. It is the
+    // only owner.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
 }
 
-impl Future for Service {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Self::Upgrading(upgrade) = &mut *self {
-            match ready!(upgrade.as_mut().poll(cx)) {
-                Some(life) => self.set(Self::Living(life)),
-                None => return Poll::Ready(()),
-            }
-        }
-        match &mut *self {
-            Self::Living(life) => Pin::new(life).poll(cx),
-            Self::Upgrading(_) => Poll::Pending,
-        }
-    }
-}
-
-/// A connection's life, polled by its own task: waits for the socket, for commands that take their time, and for
-/// pages from the store. All of it that is not always needed is boxed, since thousands of lives are idle.
-pub struct Life {
-    door: Rc<Door>,
-    socket: Rc<Socket>,
-    connection: Rc<Connection>,
-    decoder: Decoder,
-    /// Input that waits until the command before it is carried out.
-    unread: Vec<u8>,
-    /// A command that waits for the posts before it.
-    deferred: Option<Box<str>>,
-    command: Option<Task<()>>,
-    page: Option<Task<Result<()>>>,
-    ending: Option<Box<Ending>>,
-    /// Both are let go of with the life.
-    _claim: Option<NameClaim>,
-    _permit: Permit,
-}
-
-struct Ending {
-    /// What is said in the close frame; None until it is said.
-    code: Option<u16>,
-    said: bool,
-    patience: Pin<Box<Sleep>>,
-}
-
-/// The socket is closed or broken: nothing more can be said.
-struct Gone;
-
-impl Future for Life {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.connection.attend(cx);
-        for _ in 0..TURNS {
-            if self.ending.is_none()
-                && let Some(code) = self.connection.closing()
-            {
-                self.end(Some(code as u16));
-            }
-            if self.ending.is_some() {
-                return self.poll_ending(cx);
-            }
-            match self.turn(cx) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(Gone) => return Poll::Ready(()),
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
-impl Life {
-    /// Does what can be done now; false where everything waits, with this task woken when that changes.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Gone> {
-        let carried_out = self.poll_command(cx);
-        let read = self.poll_input(cx)?;
-        let page = self.poll_page(cx);
-        let listened = self.listens();
-        let more = self.poll_output(cx)?;
-        // What went out may have made room for the next command, of whose coming nobody would tell us.
-        let listens_again = !listened && self.listens();
-        Ok(more || carried_out || read || page || listens_again)
-    }
-
-    fn poll_command(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Some(command) = &mut self.command {
-            if command.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-            self.command = None;
-            return true;
-        }
-        if self.connection.posts_under_way.get() == 0
-            && let Some(text) = self.deferred.take()
-        {
-            self.command = Some(self.carry_out(text));
-            return true;
-        }
-        false
-    }
-
-    /// Whether the next command may be read: commands are carried out in order, and who does not take replies is not
-    /// listened to.
-    fn listens(&self) -> bool {
-        self.command.is_none()
-            && self.deferred.is_none()
-            && self.connection.posts_under_way.get() < POSTS_UNDER_WAY
-            && self.connection.outbox_len() < OUTBOX_FULL
-            && self.ending.is_none()
-    }
-
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<bool, Gone> {
-        if !self.listens() {
-            self.connection.wait_for_posts(self.connection.posts_under_way.get() > 0);
-            return Ok(false);
-        }
-        self.connection.wait_for_posts(false);
-        if !self.unread.is_empty() {
-            let mut unread = std::mem::take(&mut self.unread);
-            self.take_input(&mut unread);
-            return Ok(true);
-        }
-        if self.socket.poll_read_ready(cx).is_pending() {
-            return Ok(false);
-        }
-        let door = self.door.clone();
-        let mut buffer = door.buffer.borrow_mut();
-        match self.socket.read(&mut buffer) {
-            Ok(0) => Err(Gone),
-            Ok(length) => {
-                self.take_input(&mut buffer[..length]);
-                Ok(true)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(true),
-            Err(_) => Err(Gone),
-        }
-    }
-
-    fn take_input(&mut self, input: &mut [u8]) {
-        let mut decoder = std::mem::take(&mut self.decoder);
-        let mut decoding = decoder.decode(input, self.door.limits);
-        while let Some(incoming) = decoding.next() {
-            match incoming {
-                Ok(Incoming::Text(text)) => self.take_command(&text),
-                Ok(Incoming::Ping(payload)) => {
-                    self.connection.say_frames(|out| frame::write_pong(&payload, out));
-                }
-                Ok(Incoming::Pong(_)) => {}
-                Ok(Incoming::Close(code)) => self.end(code.map(|(code, _)| code)),
-                Err(violation) => {
-                    tracing::debug!(connection = self.connection.id, %violation, "broken input");
-                    self.end(Some(violation.close_code()));
-                }
-            }
-            if !self.listens() {
-                self.unread = decoding.rest().to_vec();
-                break;
-            }
-        }
-        self.decoder = decoder;
-    }
-
-    fn poll_page(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(page) = &mut self.page else { return false };
-        let Poll::Ready(outcome) = page.as_mut().poll(cx) else { return false };
-        self.page = None;
-        if let Err(error) = outcome {
-            tracing::warn!(connection = self.connection.id, %error, "cannot read the log");
-            self.connection.close(CloseCode::GoingAway);
-        }
-        true
-    }
-
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Result<bool, Gone> {
-        match self.connection.pump(&mut self.door.view.borrow_mut()) {
-            Pumped::Idle => Ok(false),
-            Pumped::Blocked => Ok(self.socket.poll_write_ready(cx).is_ready()),
-            Pumped::Broken => Err(Gone),
-            Pumped::Reads(reader) => {
-                if self.page.is_some() {
-                    return Ok(false);
-                }
-                let worker = self.door.worker.clone();
-                self.page = Some(Box::pin(async move { worker.read_page(reader).await }));
-                Ok(true)
-            }
-        }
-    }
-
-    /// Begins to close: subscriptions end now, the close frame goes out when nothing is under way any more.
-    fn end(&mut self, code: Option<u16>) {
-        if self.ending.is_none() {
-            self.door.worker.retire(&self.connection);
-            let patience = Box::pin(tokio::time::sleep(CLOSE_PATIENCE));
-            self.ending = Some(Box::new(Ending { code, said: false, patience }));
-        }
-    }
-
-    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(command) = &mut self.command
-            && command.as_mut().poll(cx).is_ready()
-        {
-            self.command = None;
-        }
-        let under_way = self.command.is_some() || self.connection.posts_under_way.get() > 0;
-        let Some(ending) = &mut self.ending else { return Poll::Ready(()) };
-        if ending.patience.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        if under_way {
-            self.connection.wait_for_posts(true);
-            return Poll::Pending;
-        }
-        if !ending.said {
-            ending.said = true;
-            match ending.code {
-                Some(code) => self.connection.say_frames(|out| frame::write_close(code, "", out)),
-                // RFC 6455 §5.5.1: a close without a code is answered by one without a code.
-                None => self.connection.say_frames(|out| out.extend_from_slice(&[0x88, 0])),
-            }
-            self.connection.say_no_more();
-        }
-        loop {
-            match self.connection.pump(&mut self.door.view.borrow_mut()) {
-                Pumped::Idle | Pumped::Reads(_) => break,
-                Pumped::Blocked => ready!(self.socket.poll_write_ready(cx)),
-                Pumped::Broken => return Poll::Ready(()),
-            }
-        }
-        self.socket.finish();
-        // The other side's answer, or its end, so that our close is not overtaken by a reset.
-        loop {
-            ready!(self.socket.poll_read_ready(cx));
-            match self.socket.read(&mut self.door.buffer.borrow_mut()) {
-                Ok(0) => return Poll::Ready(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(()),
-            }
-        }
-    }
-}
-
-impl Drop for Life {
-    /// However the life ends, by a panic too, nothing of it stays.
-    fn drop(&mut self) {
-        let connection = &self.connection;
-        self.door.worker.remove(connection);
-        self.door.sockets.borrow_mut().remove(&connection.id);
-        self.door.worker.chat.users.disconnect(&connection.user, connection.id);
-        tracing::debug!(connection = connection.id, user = %connection.user.id, "disconnected");
-    }
+fn token(id: ConnectionId) -> Token {
+    Token(usize::try_from(id).unwrap_or(usize::MAX))
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Life, Task};
+use super::life::{Life, Task};
 use crate::chat::connection::Connection;
 use crate::chat::hub::News;
 use crate::chat::worker::Worker;
@@ -56,8 +56,11 @@ impl Life {
                 Ok(()) => self.connection.reply(reference.as_ref(), &Nothing {}),
                 Err(error) => self.connection.refuse(reference.as_ref(), &error),
             },
-            Ok(_) if self.connection.posts_under_way.get() > 0 => self.deferred = Some(text.into()),
-            Ok(_) => self.command = Some(self.carry_out(text.into())),
+            Ok(_) if self.connection.posts_under_way.get() > 0 => self.defer(text),
+            Ok(_) => {
+                let command = self.carry_out(text.into());
+                self.begin(command);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use chinwag::chat::connection::{Connection, OUTBOX_FULL, Pumped};
+use chinwag::chat::connection::{Connection, Nudges, OUTBOX_FULL, Pumped};
 use chinwag::chat::hub::{News, TailLimits};
 use chinwag::chat::tail::View;
 use chinwag::chat::user::User;
@@ -89,7 +89,9 @@ struct Client {
     store: Arc<StagedLog>,
     connection: Rc<Connection>,
     pipe: Rc<Pipe>,
-    bell: Arc<Bell>,
+    nudges: Arc<Nudges>,
+    /// It was nudged and not given its turn since.
+    due: Cell<bool>,
     blocked: bool,
     asked: VecDeque<Ask>,
     command: Option<Task>,
@@ -584,13 +586,14 @@ impl Life {
 
 impl Client {
     fn new(id: u64, user: Arc<User>, store: Arc<StagedLog>) -> Self {
-        let pipe = Rc::new(Pipe::new());
+        let (pipe, nudges) = (Rc::new(Pipe::new()), Arc::<Nudges>::default());
         Self {
             id,
             store,
-            connection: Rc::new(Connection::new(id, user, pipe.clone())),
+            connection: Rc::new(Connection::new(id, user, pipe.clone(), nudges.clone())),
             pipe,
-            bell: Bell::rung(),
+            nudges,
+            due: Cell::new(true),
             blocked: false,
             asked: VecDeque::new(),
             command: None,
@@ -602,23 +605,26 @@ impl Client {
 
     fn asks(&mut self, ask: Ask) {
         self.asked.push_back(ask);
-        self.bell.ring();
+        self.due.set(true);
     }
 
-    /// Whether its task would run now.
+    /// Whether it would be given its turn now.
     fn is_due(&self) -> bool {
-        self.bell.has_rung() || self.blocked && self.pipe.is_writable()
+        if !self.nudges.take().is_empty() {
+            self.due.set(true);
+        }
+        self.due.get() || self.blocked && self.pipe.is_writable()
     }
 
     fn waits_for_answers(&self) -> bool {
         self.command.is_some() || self.page.is_some()
     }
 
-    /// As the door's task does it: commands one after the other, pages from the store, then all that can be sent.
+    /// As the door does it: commands one after the other, pages from the store, then all that can be sent.
     fn poll(&mut self, worker: &Rc<Worker>) {
-        self.bell.answered();
+        self.nudges.take();
+        self.due.set(false);
         self.blocked = false;
-        self.connection.attend(&Context::from_waker(&Waker::from(self.bell.clone())));
         loop {
             let mut moved = self.poll_tasks();
             if self.command.is_none()
@@ -657,7 +663,7 @@ impl Client {
             }
         }
         if moved {
-            self.bell.ring();
+            self.due.set(true);
         }
         moved
     }
