@@ -73,6 +73,8 @@ pub enum News {
 pub struct Inbox {
     news: Mutex<Vec<News>>,
     unrung: AtomicBool,
+    /// The worker waits for the next commit, whether or not that brings it anything.
+    awaits_commit: AtomicBool,
     bell: Notify,
 }
 
@@ -88,6 +90,13 @@ impl Inbox {
         if self.unrung.swap(false, Ordering::AcqRel) {
             self.bell.notify_one();
         }
+    }
+
+    fn ring_after_commit(&self) {
+        if self.awaits_commit.swap(false, Ordering::AcqRel) {
+            self.bell.notify_one();
+        }
+        self.ring();
     }
 
     pub async fn rung(&self) {
@@ -107,6 +116,8 @@ pub struct Hub {
     limits: TailLimits,
     all_tails: Arc<AtomicUsize>,
     appends: AtomicU64,
+    /// Posts whose outcome is not known yet.
+    posts_under_way: AtomicUsize,
     due: Mutex<Due>,
     due_changed: Notify,
     stirred: Mutex<HashSet<RoomId>>,
@@ -120,6 +131,8 @@ struct Due {
     of_room: HashMap<RoomId, Instant>,
 }
 
+/// How long what was committed waits at most for what is being committed.
+const COMMIT_PATIENCE: Duration = Duration::from_millis(2);
 /// How often joined rooms' unread counts are told at most.
 const STIRRED_EVERY: Duration = Duration::from_secs(1);
 
@@ -131,6 +144,7 @@ impl Hub {
             limits,
             all_tails: Arc::default(),
             appends: AtomicU64::new(0),
+            posts_under_way: AtomicUsize::new(0),
             due: Mutex::default(),
             due_changed: Notify::new(),
             stirred: Mutex::default(),
@@ -149,6 +163,27 @@ impl Hub {
     /// The bytes in the tails of all rooms.
     pub fn tail_bytes(&self) -> usize {
         self.all_tails.load(Ordering::Relaxed)
+    }
+
+    /// A post was begun; `post_ends` follows, before the workers hear of the commit.
+    pub fn post_begins(&self) {
+        self.posts_under_way.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub fn post_ends(&self) {
+        self.posts_under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Comes to pass with the next commit, if posts are under way; after a moment in any case.
+    pub async fn next_commit(&self, worker: usize) {
+        let inbox = &self.inboxes[worker];
+        inbox.awaits_commit.store(true, Ordering::Release);
+        // Asked only then: the commit that ends the last of them rings.
+        if self.posts_under_way.load(Ordering::Acquire) > 0 {
+            // Late or not makes no difference.
+            let _ = tokio::time::timeout(COMMIT_PATIENCE, inbox.bell.notified()).await;
+        }
+        inbox.awaits_commit.store(false, Ordering::Release);
     }
 
     /// The room, if it is live.
@@ -311,7 +346,7 @@ impl Watcher for Hub {
             receipt.done.tell(receipt.outcome);
         }
         for inbox in &self.inboxes {
-            inbox.ring();
+            inbox.ring_after_commit();
         }
     }
 }

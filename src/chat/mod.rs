@@ -383,7 +383,13 @@ impl Chat {
             self.hub.schedule(&room.id, due);
         }
         let event = new_event(user, Kind::Message, Some(txn_id), content);
-        self.log().append(Append { room: room.clone(), event, effect, done: Completion::new(done) });
+        let hub = self.hub.clone();
+        hub.post_begins();
+        let done = Completion::new(move |outcome| {
+            hub.post_ends();
+            done(outcome);
+        });
+        self.log().append(Append { room: room.clone(), event, effect, done });
     }
 
     /// Called with a message's outcome, wherever that is heard: the author has read up to their own message.

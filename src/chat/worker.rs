@@ -64,16 +64,25 @@ impl Worker {
         let mut news = Vec::new();
         loop {
             self.inbox.rung().await;
+            self.take_news(&mut news);
+            if !self.rounds.borrow().is_empty() {
+                // A write costs the same for one message and for ten: what is just being committed goes along.
+                self.chat.hub.next_commit(self.index).await;
+            }
             loop {
                 // Connections that are ready come first: what they post is delivered with what is there already.
                 tokio::task::yield_now().await;
-                self.inbox.take(&mut news);
-                self.hear(&mut news);
+                self.take_news(&mut news);
                 if !self.deliver_slice() {
                     break;
                 }
             }
         }
+    }
+
+    fn take_news(&self, news: &mut Vec<News>) {
+        self.inbox.take(news);
+        self.hear(news);
     }
 
     /// After a panic: what was heard and not done is lost, so every room is delivered anew, and who waits for an
