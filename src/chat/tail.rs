@@ -113,11 +113,17 @@ impl View {
         let skip = self.segments.partition_point(|segment| segment.last() <= seq);
         let segments = &self.segments[skip..];
         let lent = &segments[..segments.len().min(Self::SLICES)];
-        let mut slices = [IoSlice::new(&[]); Self::SLICES];
-        for (slice, segment) in slices.iter_mut().zip(lent) {
-            *slice = IoSlice::new(segment.frames_after(seq));
-        }
-        let mut written = write(&slices[..lent.len()])?;
+        let mut written = match lent {
+            // By far the most frequent, and not worth filling a kilobyte of slices for.
+            [one] => write(&[IoSlice::new(one.frames_after(seq))])?,
+            many => {
+                let mut slices = [IoSlice::new(&[]); Self::SLICES];
+                for (slice, segment) in slices.iter_mut().zip(many) {
+                    *slice = IoSlice::new(segment.frames_after(seq));
+                }
+                write(&slices[..many.len()])?
+            }
+        };
         let mut reached = seq;
         for segment in lent {
             let length = segment.frames_after(seq).len();
