@@ -1,9 +1,10 @@
-//! RFC 6455 framing for the client's side, as little of it as a load generator needs: whole text frames out,
-//! whole frames in. A server that fragments its messages is reported, not understood.
+//! RFC 6455 framing, as little of it as a load generator and its floor need: whole frames out, whole frames in. A
+//! server that fragments its messages is reported, not understood.
 
 use anyhow::{Result, bail};
 
 pub const TEXT: u8 = 1;
+pub const BINARY: u8 = 2;
 pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
@@ -18,71 +19,107 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
 }
 
-/// Appends one masked frame to `out`.
+/// Appends one masked frame to `out`, as a client sends it.
 pub fn encode(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
-    out.push(FIN | opcode);
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(short @ ..126), _) => out.push(MASKED + short),
-        (_, Ok(medium)) => {
-            out.push(MASKED + 126);
-            out.extend_from_slice(&medium.to_be_bytes());
-        }
-        _ => {
-            out.push(MASKED + 127);
-            out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-        }
-    }
+    header(out, opcode, MASKED, payload.len());
     out.extend_from_slice(&KEY);
     let start = out.len();
     out.extend_from_slice(payload);
-    for four in out[start..].chunks_mut(4) {
-        for (byte, key) in four.iter_mut().zip(KEY) {
+    mask(&mut out[start..], KEY);
+}
+
+/// Appends one frame to `out`, as a server sends it.
+pub fn encode_unmasked(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
+    header(out, opcode, 0, payload.len());
+    out.extend_from_slice(payload);
+}
+
+fn header(out: &mut Vec<u8>, opcode: u8, masked: u8, length: usize) {
+    out.push(FIN | opcode);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ ..126), _) => out.push(masked + short),
+        (_, Ok(medium)) => {
+            out.push(masked + 126);
+            out.extend_from_slice(&medium.to_be_bytes());
+        }
+        _ => {
+            out.push(masked + 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+}
+
+fn mask(bytes: &mut [u8], key: [u8; 4]) {
+    for four in bytes.chunks_mut(4) {
+        for (byte, key) in four.iter_mut().zip(key) {
             *byte ^= key;
         }
     }
 }
 
-/// Takes the first frame off `bytes`, or nothing while its end has not come yet.
+/// Takes the first frame of a server off `bytes`, or nothing while its end has not come yet.
 pub fn decode<'a>(bytes: &mut &'a [u8]) -> Result<Option<Frame<'a>>> {
-    let &[first, second, ref rest @ ..] = *bytes else { return Ok(None) };
-    if first & 0xf0 != FIN {
-        bail!("the server sent a fragment or set a reserved bit (first byte {first:#04x})");
+    let Some(Head { opcode, masked, length, rest }) = head(bytes)? else { return Ok(None) };
+    if masked {
+        bail!("the server sent a masked frame");
     }
-    let extended = match second {
+    let Some((payload, rest)) = rest.split_at_checked(length) else { return Ok(None) };
+    *bytes = rest;
+    Ok(Some(Frame { opcode, payload }))
+}
+
+/// Takes the first frame of a client off `bytes` and returns its payload, or nothing while its end has not come yet.
+pub fn decode_masked(bytes: &mut &[u8]) -> Result<Option<Vec<u8>>> {
+    let Some(Head { masked, length, rest, .. }) = head(bytes)? else { return Ok(None) };
+    if !masked {
+        bail!("the client sent an unmasked frame");
+    }
+    let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+    let Some((payload, rest)) = rest.split_at_checked(length) else { return Ok(None) };
+    *bytes = rest;
+    let mut payload = payload.to_vec();
+    mask(&mut payload, *key);
+    Ok(Some(payload))
+}
+
+struct Head<'a> {
+    opcode: u8,
+    masked: bool,
+    /// Of the payload.
+    length: usize,
+    /// What follows these bytes: the key, if it is masked, and the payload.
+    rest: &'a [u8],
+}
+
+fn head(bytes: &[u8]) -> Result<Option<Head<'_>>> {
+    let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
+    if first & 0xf0 != FIN {
+        bail!("a fragment came, or a reserved bit (first byte {first:#04x})");
+    }
+    let short = second & !MASKED;
+    let extended = match short {
         0..126 => 0,
         126 => 2,
-        127 => 8,
-        _ => bail!("the server sent a masked frame"),
+        _ => 8,
     };
     let Some((length, rest)) = rest.split_at_checked(extended) else { return Ok(None) };
     let length = match length {
-        [] => usize::from(second),
+        [] => usize::from(short),
         digits => digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)),
     };
-    let Some((payload, rest)) = rest.split_at_checked(length) else { return Ok(None) };
-    *bytes = rest;
-    Ok(Some(Frame { opcode: first & 0x0f, payload }))
+    Ok(Some(Head { opcode: first & 0x0f, masked: second & MASKED != 0, length, rest }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn server_frame(payload: &[u8]) -> Vec<u8> {
-        let mut frame = Vec::new();
-        encode(&mut frame, TEXT, payload);
-        let key = frame.len() - payload.len() - 4;
-        frame.truncate(key);
-        frame[1] &= !MASKED;
-        frame.extend_from_slice(payload);
-        frame
-    }
-
     #[test]
     fn every_length_of_header_is_read_back_and_a_cut_frame_waits() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let payload = vec![b'x'; length];
-            let whole = server_frame(&payload);
+            let mut whole = Vec::new();
+            encode_unmasked(&mut whole, TEXT, &payload);
             let mut bytes = whole.as_slice();
             let frame = decode(&mut bytes).unwrap().unwrap();
             assert_eq!((frame.opcode, frame.payload), (TEXT, payload.as_slice()));
@@ -98,8 +135,14 @@ mod tests {
         let mut out = Vec::new();
         encode(&mut out, TEXT, b"hello");
         assert_eq!(out[..2], [0x81, 0x85]);
-        let unmasked: Vec<u8> = out[6..].iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
-        assert_eq!(unmasked, b"hello");
+        assert_ne!(&out[6..], b"hello");
+        for length in [5, 126, 65_536] {
+            let payload = vec![b'x'; length];
+            let mut out = Vec::new();
+            encode(&mut out, TEXT, &payload);
+            assert_eq!(decode_masked(&mut &out[..out.len() - 1]).unwrap(), None);
+            assert_eq!(decode_masked(&mut out.as_slice()).unwrap(), Some(payload));
+        }
     }
 
     #[test]

@@ -1,28 +1,53 @@
 //! Chinwag's words as the generator speaks them. What comes by the million is read by its usual beginning;
 //! whatever looks different goes through a JSON parser, so the speed rests on no promise of the server's.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
+
+use crate::stamp::Stamp;
 
 /// Length of every posted text, in bytes.
 pub const TEXT_BYTES: usize = 128;
-const DUE_DIGITS: usize = 16;
-const FILLER: &str = "the quick brown fox jumps over the lazy dog and then does it again because nobody in this room was \
-                      looking the first time";
+
+/// Request target of the upgrade, for a session or for a guest who leaves the name to the server.
+pub const TARGET: &str = "/api/socket";
+
+pub fn is_hello(text: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(text).is_ok_and(|frame| frame["type"] == "hello")
+}
 
 /// A post whose text starts with the time at which it was due.
 pub fn post(reference: u64, room: &str, txn_id: &str, due: u64) -> String {
-    let filler = &FILLER[..TEXT_BYTES - DUE_DIGITS - 1];
-    format!(
-        r#"{{"type":"post","ref":{reference},"room":"{room}","txn_id":"{txn_id}","text":"{due:0DUE_DIGITS$} {filler}"}}"#
-    )
+    post_text(reference, room, txn_id, &Stamp { due, lane: 0, number: reference }.text(TEXT_BYTES))
 }
 
-/// The time that [`post`] wrote into the text of this event; nothing for an event that is not such a message.
-pub fn due(event: &[u8]) -> Option<u64> {
+/// A post of a text in which JSON needs nothing escaped.
+pub fn post_text(reference: u64, room: &str, txn_id: &str, text: &str) -> String {
+    format!(r#"{{"type":"post","ref":{reference},"room":"{room}","txn_id":"{txn_id}","text":"{text}"}}"#)
+}
+
+/// The time that was written into the text of this event, or into this text; nothing for anything else.
+pub fn due(message: &[u8]) -> Option<u64> {
     const FIELD: &[u8] = br#""text":""#;
-    let start = event.windows(FIELD.len()).position(|window| window == FIELD)? + FIELD.len();
-    let (due, rest) = number(event.get(start..start + DUE_DIGITS)?)?;
-    rest.is_empty().then_some(due)
+    let start = message.windows(FIELD.len()).position(|window| window == FIELD).map_or(0, |start| start + FIELD.len());
+    Stamp::read(&message[start..]).map(|stamp| stamp.due)
+}
+
+/// The room and the seq of an event; nothing for any other frame.
+pub fn event(text: &[u8]) -> Option<(Cow<'_, str>, u64)> {
+    usual_event(text).map(|(room, seq)| (room.into(), seq)).or_else(|| {
+        let frame: Value = serde_json::from_slice(text).ok()?;
+        (frame["type"] == "event").then_some(())?;
+        Some((frame["room"].as_str()?.to_owned().into(), frame["seq"].as_u64()?))
+    })
+}
+
+fn usual_event(text: &[u8]) -> Option<(&str, u64)> {
+    let rest = text.strip_prefix(br#"{"type":"event","room":""#)?;
+    let (room, rest) = rest.split_at(rest.iter().position(|byte| *byte == b'"')?);
+    let (seq, _) = number(rest.strip_prefix(br#"","seq":"#)?)?;
+    Some((std::str::from_utf8(room).ok()?, seq))
 }
 
 /// Finds the seq of a room's events.
@@ -110,6 +135,11 @@ mod tests {
         assert_eq!(reader.seq(br#"{"seq":58,"room":"lobby","type":"event"}"#), Some(58));
         assert_eq!(reader.seq(br#"{"type":"event","room":"lobby-2","seq":58}"#), None);
         assert_eq!(reader.seq(br#"{"type":"presence","room":"lobby","count":3}"#), None);
+        let both =
+            [&br#"{"type":"event","room":"tea","seq":58,"id":"x"}"#[..], br#"{"seq":58,"room":"tea","type":"event"}"#];
+        assert!(both.iter().all(|text| event(text) == Some(("tea".into(), 58))));
+        assert_eq!(usual_event(both[0]), Some(("tea", 58)));
+        assert_eq!(event(br#"{"type":"presence","room":"tea","seq":3}"#), None);
     }
 
     #[test]

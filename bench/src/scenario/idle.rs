@@ -1,57 +1,64 @@
-//! What a connection costs that only listens: the server's resident memory with N of them in the lobby, presence
-//! included, less its memory before they came.
+//! What a connection costs that only listens: the server's resident memory with N of them in one room, less its memory
+//! before they came. For Chinwag that is the lobby, with presence; `--sessions` gives each a session of its own.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use crate::figure::{Figure, readable};
+use super::RESIDENT_EACH;
+use super::lobby::{ROOM, expecting};
+use crate::crowd::Crowd;
+use crate::figure::Figure;
 use crate::limits;
-use crate::server::Launcher;
-use crate::swarm::Swarm;
+use crate::server::{Launcher, Server};
+use crate::subject::Subject;
+use crate::swarm::{AT_ONCE, Swarm};
 
 const SETTLE: Duration = Duration::from_secs(10);
-const TARGET_BYTES: f64 = 2048.0;
+const SETTLE_EMPTY: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args, Clone)]
 pub struct Options {
-    /// Connections, all subscribed to the lobby
+    /// Connections, all in one room
     #[arg(long, default_value_t = Options::default().connections)]
-    connections: usize,
+    pub connections: usize,
+    /// Each with a session (Chinwag only); else they are guests for the life of their connection
+    #[arg(long)]
+    pub sessions: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 10_000 }
+        Self { connections: 10_000, sessions: false }
     }
 }
 
-pub fn run(launcher: &Launcher, options: &Options) -> Result<Vec<Figure>> {
+pub fn run(launcher: &Launcher, subject: Subject, options: &Options) -> Result<Vec<Figure>> {
     let connections = options.connections;
     // Before the server starts, which inherits the limit.
-    limits::allow_connections(connections)?;
-    let server = launcher.fresh()?;
-    let mut swarm = Swarm::new(server.address)?;
-    swarm.idle(Duration::from_secs(2))?;
+    limits::allow_connections(connections + 1)?;
+    let (server, talks) = expecting(launcher, subject, connections, options.sessions)?;
+    std::thread::sleep(SETTLE_EMPTY);
     let empty = server.resident()?;
 
-    let since = Instant::now();
-    let all = swarm.connect(connections)?;
-    swarm.ask_each(all, &json!({"type": "subscribe", "room": "lobby", "last": 0}))?;
-    let took = since.elapsed();
-
-    swarm.idle(SETTLE)?;
+    let mut crowd = Crowd::new(server.address)?;
+    crowd.seat(talks.into_iter(), AT_ONCE)?;
+    crowd.idle(SETTLE)?;
     let full = server.resident()?;
-    let present = swarm.ask(0, &json!({"type": "present", "room": "lobby", "after": null, "limit": 1}))?;
+    if subject == Subject::Chinwag {
+        check_present(&server, connections)?;
+    }
+    server.stop()?;
+    Ok(vec![Figure::new(RESIDENT_EACH, full.saturating_sub(empty) as f64 / connections as f64, "B")])
+}
+
+fn check_present(server: &Server, connections: usize) -> Result<()> {
+    let mut swarm = Swarm::new(server.address)?;
+    let who = swarm.connect(1)?.start;
+    let present = swarm.ask(who, &json!({"type": "present", "room": ROOM, "after": null, "limit": 1}))?;
     if present["count"] != connections {
         bail!("{connections} are subscribed, but present are {}", present["count"]);
     }
-    let each = full.saturating_sub(empty) as f64 / connections as f64;
-    server.stop()?;
-    Ok(vec![
-        Figure::new(format!("each of {} connections: resident", readable(connections as f64)), each, "B")
-            .at_most(TARGET_BYTES),
-        Figure::new("connect and subscribe", connections as f64 / took.as_secs_f64(), "/s"),
-    ])
+    Ok(())
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::megabytes;
+use super::{create_room, megabytes};
 use crate::figure::{Figure, readable};
 use crate::load::Load;
 use crate::server::{Launcher, Server};
@@ -22,6 +22,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 const UNDER_LOAD: Duration = Duration::from_secs(3);
 const SENDERS: usize = 8;
 const FILL_WINDOW: usize = 4096;
+/// A room beside the lobby, and what it holds: too little to weigh on the start.
+pub const SMALL_ROOM: &str = "small";
+pub const SMALL_ROOM_EVENTS: usize = 100;
 const LOAD_WINDOW: usize = 64;
 
 #[derive(clap::Args, Clone)]
@@ -37,12 +40,12 @@ impl Default for Options {
     }
 }
 
-/// A folder with a filled database, made when first needed and used again by the later rounds of a run.
+/// A folder with a database whose lobby is filled, made when first needed and used again by the later rounds of a run.
 #[derive(Default)]
 pub struct Filled(OnceCell<TempDir>);
 
 impl Filled {
-    fn folder(&self, launcher: &Launcher, events: usize) -> Result<&Path> {
+    pub fn folder(&self, launcher: &Launcher, events: usize) -> Result<&Path> {
         if self.0.get().is_none() {
             let folder = launcher.folder()?;
             eprintln!("storing {events} events …");
@@ -89,7 +92,9 @@ pub fn run(launcher: &Launcher, filled: &Filled, options: &Options) -> Result<Ve
 fn fill(server: Server, events: usize) -> Result<()> {
     let mut swarm = Swarm::new(server.address)?;
     let senders = swarm.connect(SENDERS)?;
-    Load::new("lobby", senders, FILL_WINDOW)?.post_until(&mut swarm, events)?;
+    Load::new("lobby", senders.clone(), FILL_WINDOW)?.post_until(&mut swarm, events)?;
+    let small = create_room(&mut swarm, senders.start, SMALL_ROOM)?;
+    Load::new(&small, senders, SMALL_ROOM_EVENTS)?.post_until(&mut swarm, SMALL_ROOM_EVENTS)?;
     server.stop()
 }
 
