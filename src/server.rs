@@ -42,7 +42,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 pub fn listen(addr: SocketAddr) -> Result<TcpListener, Fatal> {
     let bind = || {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        #[cfg(unix)]
         socket.set_reuseaddr(true)?;
         socket.bind(addr)?;
         socket.listen(BACKLOG)

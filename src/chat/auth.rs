@@ -1,6 +1,7 @@
 //! Who somebody is: sessions, guests, names. Accounts and rights will have their place here. It knows no cookie and
 //! no header: a session is its token.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -146,8 +147,9 @@ impl Chat {
 
     /// Ends the session, and the connections that came in by it.
     pub async fn end_session(&self, visitor: &Visitor) -> Result<()> {
+        self.ended_sessions.fetch_add(1, Ordering::AcqRel);
         self.directory().end_session(visitor.session).await?;
-        // Counted before the connections are looked for: who is not among them yet sees the count.
+        // Counted again before the connections are looked for: who is not among them yet sees the count.
         self.ended_sessions.fetch_add(1, Ordering::AcqRel);
         if let Some(user) = self.users.online(visitor.user.id) {
             for (worker, connections) in user.connections(|link| link.session.as_deref() == Some(&visitor.session)) {
@@ -211,7 +213,11 @@ impl Chat {
             let claim = |name: Arc<str>| self.claim(folded(&name), id).map(|claim| (name, claim));
             let claimed: Vec<_> = (number..number + at_once).map(like).filter_map(claim).collect();
             let folded = claimed.iter().map(|(_, claim)| claim.folded.to_string()).collect();
-            let held = self.directory().holders(folded, expired_before(Timestamp::now())).await?;
+            let held = if claimed.is_empty() {
+                HashMap::new()
+            } else {
+                self.directory().holders(folded, expired_before(Timestamp::now())).await?
+            };
             if let Some(free) = claimed.into_iter().find(|(_, claim)| !held.contains_key(&*claim.folded)) {
                 return Ok(free);
             }

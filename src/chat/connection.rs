@@ -28,7 +28,7 @@ pub const OUTBOX_FULL: usize = 64 << 10;
 /// Who goes on after so many commands in a row were refused for coming too fast is shown the door.
 const REFUSALS: u32 = 200;
 
-/// After so many sockets a round makes way for other rooms, and for the connections' own tasks.
+/// After so many sockets a round makes way for other rooms, and for the connections' own turns.
 const SLICE: usize = 256;
 
 /// Where bytes leave us.
@@ -86,7 +86,7 @@ pub struct Reader {
     pub local: Rc<LocalRoom>,
     epoch: Epoch,
     seq: Cell<Seq>,
-    /// The worker's rounds pass it over: its own task brings it to the head.
+    /// The worker's rounds pass it over: its connection's own turns bring it to the head.
     behind: Cell<bool>,
     /// It is owed the room's presence as a whole, once it is live.
     owed_presence: Cell<bool>,
@@ -212,7 +212,7 @@ impl Connection {
         self.outbox.borrow().len()
     }
 
-    /// Asks the connection's task to close it; the first reason stays.
+    /// Asks whoever looks after the connection to close it; the first reason stays.
     pub fn close(&self, code: CloseCode) {
         if self.closing.get().is_none() {
             self.closing.set(Some(code));
@@ -224,7 +224,7 @@ impl Connection {
         self.closing.get()
     }
 
-    /// Whether the connection's task waits for posts to be settled.
+    /// Whether the connection's turns wait for posts to be settled.
     pub fn wait_for_posts(&self, waits: bool) {
         self.waits_for_posts.set(waits);
     }
@@ -259,7 +259,7 @@ impl Connection {
         self.readers.borrow().iter().map(|reader| reader.local.room.id.clone()).collect()
     }
 
-    /// Sends what waits in the outbox; if the wire does not take it all, the connection's task goes on.
+    /// Sends what waits in the outbox; if the wire does not take it all, the connection's own turns go on.
     pub fn flush(&self) {
         if self.send_outbox().is_err() {
             self.nudge();
@@ -506,8 +506,9 @@ impl LocalRoom {
 
     /// Lets a round begin, or another follow the one under way; true where it is to be given its turn.
     pub fn begin_round(&self) -> bool {
-        if self.round.get().is_some() {
-            self.again.set(true);
+        if let Some(at) = self.round.get() {
+            // A round that has reached nobody yet will find what is new by itself.
+            self.again.set(self.again.get() || at > 0);
             return false;
         }
         self.round.set(Some(0));

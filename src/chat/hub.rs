@@ -93,7 +93,7 @@ impl Inbox {
     }
 
     fn ring_after_commit(&self) {
-        if self.awaits_commit.swap(false, Ordering::AcqRel) {
+        if self.awaits_commit.swap(false, Ordering::SeqCst) {
             self.bell.notify_one();
         }
         self.ring();
@@ -167,23 +167,23 @@ impl Hub {
 
     /// A post was begun; `post_ends` follows, before the workers hear of the commit.
     pub fn post_begins(&self) {
-        self.posts_under_way.fetch_add(1, Ordering::AcqRel);
+        self.posts_under_way.fetch_add(1, Ordering::SeqCst);
     }
 
     pub fn post_ends(&self) {
-        self.posts_under_way.fetch_sub(1, Ordering::AcqRel);
+        self.posts_under_way.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Comes to pass with the next commit, if posts are under way; after a moment in any case.
+    /// Comes to pass with the next commit or other news, if posts are under way; after a moment in any case.
     pub async fn next_commit(&self, worker: usize) {
         let inbox = &self.inboxes[worker];
-        inbox.awaits_commit.store(true, Ordering::Release);
-        // Asked only then: the commit that ends the last of them rings.
-        if self.posts_under_way.load(Ordering::Acquire) > 0 {
+        // In one order for all threads: either the post's end is seen here, or the wish to be rung for is seen there.
+        inbox.awaits_commit.store(true, Ordering::SeqCst);
+        if self.posts_under_way.load(Ordering::SeqCst) > 0 {
             // Late or not makes no difference.
             let _ = tokio::time::timeout(COMMIT_PATIENCE, inbox.bell.notified()).await;
         }
-        inbox.awaits_commit.store(false, Ordering::Release);
+        inbox.awaits_commit.store(false, Ordering::SeqCst);
     }
 
     /// The room, if it is live.

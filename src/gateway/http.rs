@@ -57,7 +57,7 @@ impl Site {
     /// Admits a WebSocket (RFC 6455 §4.2). A refusal is an HTTP status, so that a client need not open one to learn it.
     async fn open_socket(&self, request: &mut Request) -> Result<Response, Error> {
         if request.method() != Method::GET {
-            return Ok(no_method().await);
+            return Ok(([(header::ALLOW, "GET")], no_method().await).into_response());
         }
         let accept = accept_key(request.headers())?;
         let query = Query::<SocketQuery>::try_from_uri(request.uri()).map_err(|rejection| bad_query(&rejection))?;

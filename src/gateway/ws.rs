@@ -51,11 +51,13 @@ pub struct Door {
     /// By the number under which the kernel tells of their sockets. Boxed, for the table has free places.
     lives: RefCell<HashMap<ConnectionId, Box<Life>>>,
     poll: RefCell<Poll>,
-    registry: Registry,
+    /// Tells the runtime, which waits for everything else, that `poll` has something to tell.
+    kernel: AsyncFd<OwnedFd>,
     nudges: Arc<Nudges>,
     /// Lives with something to do.
     ready: RefCell<VecDeque<ConnectionId>>,
-    upgrading: Cell<u32>,
+    /// Held by every connection on its way in.
+    upgrading: Rc<()>,
     buffer: RefCell<Box<[u8]>>,
     view: RefCell<View>,
     limits: frame::Limits,
@@ -72,11 +74,11 @@ impl Door {
         Ok(Rc::new(Self {
             worker,
             lives: RefCell::default(),
-            registry: poll.registry().try_clone()?,
+            kernel: watch(poll.registry())?,
             poll: RefCell::new(poll),
             nudges: Arc::default(),
             ready: RefCell::default(),
-            upgrading: Cell::new(0),
+            upgrading: Rc::default(),
             buffer: RefCell::new(vec![0; READ_BYTES].into()),
             view: RefCell::default(),
             limits: frame::Limits { message_bytes, fragments: FRAGMENTS },
@@ -86,17 +88,17 @@ impl Door {
 
     /// Whether connections are left, or on their way in.
     pub fn is_open(&self) -> bool {
-        self.upgrading.get() > 0 || !self.lives.borrow().is_empty()
+        Rc::strong_count(&self.upgrading) > 1 || !self.lives.borrow().is_empty()
     }
 
     /// Takes in a connection once its upgrade is done; from then on `attend` looks after it.
     pub fn admit(self: Rc<Self>, upgrade: OnUpgrade, admission: Admission) -> impl Future<Output = ()> {
-        self.upgrading.set(self.upgrading.get() + 1);
+        let upgrading = self.upgrading.clone();
         async move {
             if let Err(error) = self.welcome(upgrade, admission).await {
                 tracing::debug!(%error, "an upgrade broke off");
             }
-            self.upgrading.set(self.upgrading.get() - 1);
+            drop(upgrading);
         }
     }
 
@@ -109,7 +111,8 @@ impl Door {
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| "not a socket of ours")?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let mut stream = mio::net::TcpStream::from_std(parts.io.into_inner().into_std()?);
-        self.registry.register(&mut stream, token(id), mio::Interest::READABLE | mio::Interest::WRITABLE)?;
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        self.poll.borrow().registry().register(&mut stream, token(id), interest)?;
         let socket = Rc::new(Socket::new(stream, self.clock.clone()));
         let Admission { user, session, ended_before, claim, permit } = admission;
         let link = Link { worker: self.worker.index, connection: id, session: session.map(Box::new) };
@@ -140,16 +143,12 @@ impl Door {
     /// Looks after all connections, for ever: takes what the kernel tells of their sockets, and gives each that has
     /// something to do its turn.
     pub async fn attend(self: Rc<Self>) {
-        let kernel = match watch(&self.registry) {
-            Ok(kernel) => kernel,
-            Err(error) => return tracing::error!(%error, "a worker's connections cannot be watched"),
-        };
         let mut events = Events::with_capacity(EVENTS);
         loop {
             if self.ready.borrow().is_empty() {
                 tokio::select! {
                     // Cleared first, asked then: what comes in between is told again.
-                    Ok(mut readable) = kernel.readable() => readable.clear_ready(),
+                    Ok(mut readable) = self.kernel.readable() => readable.clear_ready(),
                     () = self.nudges.rung() => {}
                 }
             }
@@ -165,9 +164,10 @@ impl Door {
         let mut ready = self.ready.borrow_mut();
         loop {
             if let Err(error) = self.poll.borrow_mut().poll(events, Some(Duration::ZERO)) {
-                if error.kind() != io::ErrorKind::Interrupted {
-                    tracing::error!(%error, "the kernel does not tell of sockets");
+                if error.kind() == io::ErrorKind::Interrupted {
+                    continue;
                 }
+                tracing::error!(%error, "the kernel does not tell of sockets");
                 break;
             }
             for event in events.iter() {
@@ -239,7 +239,7 @@ impl Door {
 }
 
 /// Lets the runtime, which waits for everything else, wait for the door's `epoll` too.
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "the runtime has no safe way to watch a descriptor that is not a socket of its own")]
 fn watch(registry: &Registry) -> io::Result<AsyncFd<OwnedFd>> {
     let descriptor = registry.as_fd().try_clone_to_owned()?;
     // SAFETY: `AsyncFd` asks that the descriptor be valid and neither closed nor replaced while it holds it. It is the

@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::raw::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, Raw, TEXT, frame, header};
-use crate::support::{Client, TestServer, text};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::http::Answer;
+use crate::support::raw::{BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, Raw, TEXT, frame, header};
+use crate::support::{Client, TestServer, in_time, text};
 
 const FRAME_BYTES: usize = 262_144;
 
@@ -421,6 +425,28 @@ async fn a_handshake_that_is_none_is_refused() {
     }
     assert_eq!(server.post("/api/socket").await.status, 405);
     assert_eq!(key(upgrade().header("Sec-WebSocket-Version", "13")).await.status, 101);
+}
+
+/// The kernel tells of the end before anyone listens, while the store is asked what the user has joined.
+#[tokio::test]
+async fn whoever_hangs_up_before_the_greeting_is_gone() {
+    let server = TestServer::start().await;
+    let bob = server.sign_up("bob").await;
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let head = format!(
+            "GET /api/socket HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
+            server.addr, bob.token
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = in_time("the upgrade", Answer::read(&mut stream)).await;
+        assert_eq!(answer.status, 101);
+        stream.write_all(&frame(FIN | TEXT, br#"{"type":"typing","room":"lobby"}"#)).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut last_words = Vec::new();
+        in_time("the end", stream.read_to_end(&mut last_words)).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub struct Socket {
     /// What the kernel said and nothing has disproved since: it tells of each change once.
     readable: Cell<bool>,
     writable: Cell<bool>,
-    /// The other side says nothing more: there is an end to be read, of which the kernel will not tell again.
+    /// There may be an end to be read, of which the kernel will not tell again. It may have told before anyone listened.
     ended: Cell<bool>,
     clock: Rc<Cell<u16>>,
     /// Ticks of the door's clock: when something last came, when something was last taken, when we last pinged. A pulse
@@ -33,7 +33,7 @@ impl Socket {
             stream,
             readable: Cell::new(true),
             writable: Cell::new(true),
-            ended: Cell::new(false),
+            ended: Cell::new(true),
             clock,
             heard: Cell::new(now),
             taken: Cell::new(now),
@@ -73,7 +73,10 @@ impl Socket {
                     self.readable.set(false);
                 }
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable.set(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable.set(false);
+                self.ended.set(false);
+            }
             Err(_) => {}
         }
         read
