@@ -175,8 +175,12 @@ fn count(number: usize) -> String {
     readable(number as f64)
 }
 
-/// Runs all rounds. Says what it does and skips on standard error.
-pub fn run(launcher: &Launcher, options: &Options) -> Result<Vec<Outcome>> {
+/// Runs all rounds, and hands out after each what was found so far. Says what it does and skips on standard error.
+pub fn run(
+    launcher: &Launcher,
+    options: &Options,
+    mut after_round: impl FnMut(usize, &[Outcome]) -> Result<()>,
+) -> Result<()> {
     if options.rounds == 0 || options.seconds == 0 {
         bail!("--rounds and --seconds must be at least 1");
     }
@@ -208,11 +212,12 @@ pub fn run(launcher: &Launcher, options: &Options) -> Result<Vec<Outcome>> {
                 Err(error) => return Err(error).context(name),
             }
         }
+        let outcomes = chosen.iter().copied().zip(figures.iter().cloned()).zip(failures.iter().cloned());
+        let outcome =
+            |(((case, subject), figures), failed)| Outcome { case, subject, figures: Rounds::group(figures), failed };
+        after_round(round, &outcomes.map(outcome).collect::<Vec<_>>())?;
     }
-    let outcomes = chosen.into_iter().zip(figures).zip(failures);
-    let outcome =
-        |(((case, subject), figures), failed)| Outcome { case, subject, figures: Rounds::group(figures), failed };
-    Ok(outcomes.map(outcome).collect())
+    Ok(())
 }
 
 fn chosen(only: &[String]) -> Result<Vec<(Case, Subject)>> {

@@ -34,12 +34,19 @@ pub struct Options {
 }
 
 pub fn run(launcher: &Launcher, options: &Options) -> Result<()> {
-    let outcomes = plan::run(launcher, &options.plan)?;
+    let machine = machine(launcher.data());
+    plan::run(launcher, &options.plan, |rounds, outcomes| {
+        write(outcomes, options, &plan::Options { rounds, ..options.plan.clone() }, &machine)
+    })
+}
+
+/// Writes the page and its plots.
+fn write(outcomes: &[Outcome], options: &Options, done: &plan::Options, machine: &str) -> Result<()> {
     let notes = fs::read_to_string(&options.write).ok().and_then(|old| notes(&old).map(str::to_owned));
-    let page = page(&outcomes, &options.plan, &machine(launcher.data()), notes.as_deref());
+    let page = page(outcomes, done, machine, notes.as_deref());
     let plots = options.write.parent().unwrap_or(Path::new("")).join(PLOTS);
     fs::create_dir_all(&plots).with_context(|| format!("cannot create {}", plots.display()))?;
-    let pictures = charts(&outcomes).map(|(file, chart)| (plots.join(file), chart.svg()));
+    let pictures = charts(outcomes).map(|(file, chart)| (plots.join(file), chart.svg()));
     for (file, text) in pictures.into_iter().chain([(options.write.clone(), page)]) {
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         eprintln!("written to {}", file.display());
