@@ -105,8 +105,8 @@ fn page(outcomes: &[Outcome], options: &plan::Options, machine: &str, notes: Opt
          floor-16 and floor-64 gather so many frames for one write. Connections are opened {AT_ONCE} at a time where \
          joining is not what is measured. Within a round, a slow reader and pages of history are measured in many \
          phases, of which the median counts. Latency counts from when a message was due. A run in which Chinwag loses, \
-         doubles or reorders a delivery, or lacks an acknowledged post in its log, fails and writes nothing; a peer \
-         that does is said to have failed.\n\n\
+         doubles or reorders a delivery, or lacks an acknowledged post in its log, ends there, and its round is not \
+         written; a peer that does is said to have failed.\n\n\
          ## Targets\n\n| what | target | median | lowest – highest | |\n|---|---:|---:|---|---|\n",
         options.rounds, options.seconds
     );
