@@ -383,6 +383,21 @@ mod tests {
         assert!(hub.room(&"garden".into()).is_none());
     }
 
+    #[tokio::test]
+    async fn what_was_committed_waits_for_what_is_being_committed() {
+        use futures_util::poll;
+
+        let hub = hub();
+        let nothing = || Committed { announcements: Vec::new(), receipts: Vec::new() };
+        assert!(poll!(std::pin::pin!(hub.next_commit(0))).is_ready(), "nothing is under way");
+        hub.post_begins();
+        let mut waiting = std::pin::pin!(hub.next_commit(0));
+        assert!(poll!(&mut waiting).is_pending());
+        hub.post_ends();
+        hub.committed(nothing());
+        assert!(poll!(&mut waiting).is_ready(), "rung for, though the commit brought this worker nothing");
+    }
+
     #[test]
     fn the_earliest_time_counts_where_a_room_is_scheduled_twice() {
         let (hub, start) = (hub(), Instant::now());
