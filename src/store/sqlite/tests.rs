@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -78,6 +78,19 @@ fn a_panicking_query_harms_no_other() {
         assert!(matches!(wait(panicking), Err(Error::Unavailable(_))));
     }
     assert_eq!(house.position().head, 0);
+}
+
+#[test]
+fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+    let house = House::new();
+    for limit in 1..5 {
+        let planned_anew = house.store.reads.ask(move |db| {
+            let mut query = db.prepare_cached("SELECT seq FROM events ORDER BY place LIMIT ?1")?;
+            query.query_map([limit], |row| row.get::<_, i64>(0))?.for_each(drop);
+            Ok(query.get_status(StatementStatus::RePrepare))
+        });
+        assert_eq!(wait(planned_anew), Ok(0));
+    }
 }
 
 #[test]
