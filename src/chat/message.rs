@@ -70,14 +70,22 @@ static CLEANER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
 
 /// Whether a text is worth parsing: a scan of its bytes, for most messages hold no markup.
 fn may_hold_markup(text: &str) -> bool {
-    let mut line_begins = true;
+    #[derive(Clone, Copy)]
+    enum Place {
+        LineBegins,
+        /// In a number that a line begins with: an entry of a list, if it ends as one.
+        Number,
+        Within,
+    }
+    let mut place = Place::LineBegins;
     for byte in text.bytes() {
-        match byte {
-            b'*' | b'_' | b'`' | b'~' | b'[' | b'\\' | b'&' | b'<' | b':' => return true,
-            b'#' | b'>' | b'-' | b'+' | b'=' | b'0'..=b'9' if line_begins => return true,
-            b'\n' | b'\r' => line_begins = true,
-            b' ' | b'\t' => {}
-            _ => line_begins = false,
+        place = match (byte, place) {
+            (b'*' | b'_' | b'`' | b'~' | b'[' | b'\\' | b'&' | b'<' | b':', _)
+            | (b'#' | b'>' | b'-' | b'+' | b'=', Place::LineBegins)
+            | (b'.' | b')', Place::Number) => return true,
+            (b'\n' | b'\r', _) | (b' ' | b'\t', Place::LineBegins) => Place::LineBegins,
+            (b'0'..=b'9', Place::LineBegins | Place::Number) => Place::Number,
+            _ => Place::Within,
         }
     }
     false
@@ -593,6 +601,13 @@ mod tests {
     }
 
     #[test]
+    fn most_texts_are_not_parsed() {
+        for text in ["", "hello, you!", "5 minutes", "2026", "from 9 to 5.", "a (b) - c\n 12 d"] {
+            assert!(!may_hold_markup(text), "{text:?}");
+        }
+    }
+
+    #[test]
     fn indented_text_is_text() {
         assert_eq!(html("**a**\n\n    b\n      <c> :tada:"), "<p><strong>a</strong></p><p>b<br>  &lt;c&gt; 🎉</p>");
     }
@@ -867,7 +882,9 @@ mod tests {
         }
 
         #[test]
-        fn the_scan_finds_whatever_the_parser_would(text in "[-*_`~\\[\\](){}<>&:;#+=!\"'|0-9a-z \n]{0,30}") {
+        fn the_scan_finds_whatever_the_parser_would(
+            text in "[-*_`~\\[\\](){}<>&:;.#+=!\"'|0-9a-z \n]{0,30}|([0-9]{0,3}[.) \ta\n]){0,8}",
+        ) {
             if !may_hold_markup(&text) {
                 prop_assert_eq!(Writer::new(&text, usize::MAX).write(&text), None);
             }
