@@ -111,12 +111,12 @@ fn warn(config: &Config, durability: Durability) {
     }
 }
 
-async fn accept(listener: &TcpListener, doors: &[mpsc::Sender<std::net::TcpStream>]) {
+async fn accept(listener: &TcpListener, doors: &[mpsc::Sender<Arrival>]) {
     let mut warned: Option<Instant> = None;
     for door in doors.iter().cycle() {
-        let socket = loop {
-            match listener.accept().await.and_then(|(socket, _)| prepare(socket)) {
-                Ok(socket) => break socket,
+        let arrival = loop {
+            match listener.accept().await.and_then(|(socket, peer)| Ok((prepare(socket)?, peer))) {
+                Ok(arrival) => break arrival,
                 Err(error) => {
                     // Out of files, most likely. What waits is accepted when others have gone.
                     if warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
@@ -127,7 +127,7 @@ async fn accept(listener: &TcpListener, doors: &[mpsc::Sender<std::net::TcpStrea
                 }
             }
         };
-        if door.send(socket).await.is_err() {
+        if door.send(arrival).await.is_err() {
             tracing::error!("a worker has ended");
         }
     }
@@ -164,6 +164,9 @@ async fn join(threads: Vec<std::thread::JoinHandle<()>>) {
     let _ = joined.await;
 }
 
+/// A socket, and where it comes from.
+type Arrival = (std::net::TcpStream, SocketAddr);
+
 /// What one worker's thread is built from.
 struct Stage {
     chat: Arc<Chat>,
@@ -174,14 +177,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn run(self, arriving: mpsc::Receiver<std::net::TcpStream>) {
+    fn run(self, arriving: mpsc::Receiver<Arrival>) {
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => LocalSet::new().block_on(&runtime, self.serve(arriving)),
             Err(error) => tracing::error!(%error, "a worker cannot start"),
         }
     }
 
-    async fn serve(self, mut arriving: mpsc::Receiver<std::net::TcpStream>) {
+    async fn serve(self, mut arriving: mpsc::Receiver<Arrival>) {
         let Self { chat, index, origins, draining, stopped } = self;
         let mut told_to_stop = stopped.clone();
         let worker = Worker::new(chat.clone(), index);
@@ -198,8 +201,8 @@ impl Stage {
         spawn("heartbeat", &door, Door::keep_time);
         loop {
             tokio::select! {
-                Some(socket) = arriving.recv() => {
-                    tokio::task::spawn_local(http_connection(socket, site.clone(), stopped.clone(), Rc::downgrade(&answering)));
+                Some(arrival) = arriving.recv() => {
+                    tokio::task::spawn_local(http_connection(arrival, site.clone(), stopped.clone(), Rc::downgrade(&answering)));
                 }
                 _ = told_to_stop.wait_for(|stopped| *stopped) => break,
             }
@@ -219,12 +222,11 @@ fn spawn<T: 'static, F: Future<Output = ()> + 'static>(name: &'static str, of: &
 
 /// Serves HTTP/1.1 on one socket until it ends, is upgraded, or the server stops.
 async fn http_connection(
-    socket: std::net::TcpStream,
+    (socket, peer): Arrival,
     site: Rc<Site>,
     mut stopped: watch::Receiver<bool>,
     answering: Weak<()>,
 ) {
-    let Ok(peer) = socket.peer_addr() else { return };
     let Ok(socket) = TcpStream::from_std(socket) else { return };
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

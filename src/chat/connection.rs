@@ -26,7 +26,7 @@ use crate::protocol::{CloseCode, Cursor, Epoch, Position, Push, Ref, RoomId, Seq
 pub const OUTBOX_FULL: usize = 64 << 10;
 
 /// Who goes on after so many commands in a row were refused for coming too fast is shown the door.
-const REFUSALS: u32 = 200;
+const REFUSALS: u16 = 200;
 
 /// After so many sockets a round makes way for other rooms, and for the connections' own turns.
 const SLICE: usize = 256;
@@ -48,10 +48,10 @@ pub struct Connection {
     /// Calls for whoever looks after the connection.
     nudges: Arc<Nudges>,
     /// Posts whose outcome is not known yet. Other commands wait for them, so that all are carried out in order.
-    pub posts_under_way: Cell<u32>,
+    pub posts_under_way: Cell<u16>,
     waits_for_posts: Cell<bool>,
     /// Commands refused in a row for coming too fast.
-    refusals: Cell<u32>,
+    refusals: Cell<u16>,
     closing: Cell<Option<CloseCode>>,
     /// The last word is in the outbox.
     silent: Cell<bool>,
@@ -177,7 +177,7 @@ impl Connection {
     pub fn refuse(&self, reference: Option<&Ref>, error: &Error) {
         tracing::debug!(connection = self.id, code = error.code(), %error, "refused");
         if matches!(error, Error::RateLimited { .. }) {
-            self.refusals.set(self.refusals.get() + 1);
+            self.refusals.set(self.refusals.get().saturating_add(1));
             if self.refusals.get() > REFUSALS {
                 self.close(CloseCode::TooMany);
             }
@@ -468,8 +468,13 @@ impl LocalRoom {
 
     pub fn attach(&self, reader: Rc<Reader>) {
         let mut readers = self.readers.borrow_mut();
-        let at = readers.partition_point(|other| other.connection.id < reader.connection.id);
-        readers.insert(at, reader);
+        // Nearly always the newest connection; to search among all of them is dear where thousands come.
+        if readers.last().is_none_or(|last| last.connection.id < reader.connection.id) {
+            readers.push(reader);
+        } else {
+            let at = readers.partition_point(|other| other.connection.id < reader.connection.id);
+            readers.insert(at, reader);
+        }
         // A round that has passed this place meets a reader twice, which has nothing left to send: harmless.
         self.room.add_reader(self.worker);
     }

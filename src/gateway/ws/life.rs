@@ -23,7 +23,7 @@ use crate::frame::{self, Decoder, Incoming};
 use crate::protocol::CloseCode;
 
 /// Posts of one connection under way at once; what comes then waits in the socket.
-const POSTS_UNDER_WAY: u32 = 256;
+const POSTS_UNDER_WAY: u16 = 256;
 /// How long the other side may take to answer a close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 /// After so many turns a connection with more to do makes way for the others of its worker.
