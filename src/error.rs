@@ -34,6 +34,12 @@ pub enum Error {
     NotAllowed(&'static str),
     #[error("expected at most {limit} bytes of text, found {found}")]
     TooLong { limit: usize, found: usize },
+    #[error("expected at most {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("expected a picture of at most {megapixels} megapixels")]
+    TooManyPixels { megapixels: u64 },
+    #[error("expected a picture: PNG, JPEG, GIF or WebP")]
+    NotAnImage,
     #[error("too many at once; try again in {retry_after_ms} ms")]
     RateLimited { retry_after_ms: u64 },
     #[error("the cursor does not fit this room's log; start from a fresh page")]
@@ -63,6 +69,8 @@ impl Error {
             Self::Exists(_) => "exists",
             Self::NotAllowed(_) => "not_allowed",
             Self::TooLong { .. } => "too_long",
+            Self::TooLarge { .. } | Self::TooManyPixels { .. } => "too_large",
+            Self::NotAnImage => "not_an_image",
             Self::RateLimited { .. } => "rate_limited",
             Self::Reset(_) => "reset",
             Self::Unavailable(_) => "unavailable",

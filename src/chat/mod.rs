@@ -10,6 +10,7 @@ pub mod limit;
 mod marker;
 pub mod message;
 pub mod name;
+pub mod picture;
 pub mod presence;
 pub mod room;
 pub mod tail;
