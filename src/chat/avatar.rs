@@ -1,5 +1,9 @@
-//! The picture of those who have no other: initials on a colour, as SVG.
-//! Pure: which picture a user has is not decided here.
+//! The picture of those who have no other: initials on a colour, as SVG. And where Gravatar has one for an e-mail.
+//! Pure: which picture a user has is not decided here, and nobody is asked for it.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
 
 use super::name;
 use crate::protocol::UserId;
@@ -15,6 +19,19 @@ pub fn svg(id: UserId, name: &str) -> String {
          <text x=\"48\" y=\"48\" dy=\".35em\" fill=\"#fff\" font-family=\"system-ui,sans-serif\" font-size=\"38\" \
          font-weight=\"600\" text-anchor=\"middle\">{initials}</text></svg>"
     )
+}
+
+/// Where Gravatar keeps its pictures.
+pub const GRAVATAR: &str = "https://www.gravatar.com/avatar/";
+
+/// Where the picture for an e-mail is to be had, of 256 pixels; the answer is 404 if there is none. `base` is
+/// `GRAVATAR` or another server with the same ways.
+pub fn gravatar_url(email: &str, base: &str) -> String {
+    let mut url = format!("{}/", base.trim_end_matches('/'));
+    for byte in Sha256::digest(email.trim().to_lowercase().as_bytes()) {
+        let _ = write!(url, "{byte:02x}");
+    }
+    url + "?s=256&d=404"
 }
 
 /// Sixteen hues of one lightness (OKLCH 53 %): white reads well on each, and each stands out from a light page as
@@ -54,6 +71,15 @@ mod tests {
         assert!(svg(id, "& <").contains(">&amp;</text>"));
         assert!(svg(id, "\0\u{ffff}").contains("></text>"));
         assert!(!svg(id, "\"'").contains("\"\"'"));
+    }
+
+    #[test]
+    fn an_email_has_one_address_at_gravatar_however_it_is_written() {
+        // The example of Gravatar's own documentation.
+        let hash = "84059b07d4be67b806386c0aad8070a23f18836bbaae342275dc0a83414c32ee";
+        let expected = format!("https://www.gravatar.com/avatar/{hash}?s=256&d=404");
+        assert_eq!(gravatar_url("MyEmailAddress@example.com ", GRAVATAR), expected);
+        assert_eq!(gravatar_url("myemailaddress@example.com", "https://www.gravatar.com/avatar"), expected);
     }
 
     #[test]
