@@ -130,6 +130,8 @@ pub enum Fatal {
     ForeignDatabase { path: PathBuf },
     #[error("cannot open the database {}: {reason}", path.display())]
     Database { path: PathBuf, reason: String },
+    #[error("cannot read {0:?} in --fetch-private; expected HOST or HOST:PORT")]
+    FetchPrivate(String),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
     #[error("cannot prepare the lobby: {0}")]

@@ -7,6 +7,7 @@ pub mod gateway;
 
 pub mod chat;
 
+pub mod fetch;
 pub mod store;
 
 pub mod error;

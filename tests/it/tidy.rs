@@ -20,19 +20,21 @@ const LAYERS: [&[&str]; 7] = [
     &["server"],
     &["gateway", "ops", "config"],
     &["chat"],
-    &["store"],
+    &["store", "fetch"],
     &["error"],
     &["protocol", "frame", "metrics"],
 ];
 
 /// What is forbidden beyond that: (who, what, why).
-const NEVER: [(&str, &str, &str); 12] = [
+const NEVER: [(&str, &str, &str); 14] = [
     ("gateway", "crate::store", "every read and write goes through chat, which asks who is asking"),
     ("gateway", "rusqlite", "only src/store/sqlite names the database"),
     ("chat", "axum", "chat knows no HTTP"),
     ("chat", "hyper", "chat knows no HTTP"),
     ("chat", "tokio::net", "chat knows no socket but through its trait Wire"),
     ("chat", "std::net::Tcp", "chat knows no socket but through its trait Wire"),
+    ("chat", "reqwest", "only src/fetch.rs asks other servers, and guards whom"),
+    ("gateway", "reqwest", "only src/fetch.rs asks other servers, and guards whom"),
     ("chat", "rusqlite", "only src/store/sqlite names the database"),
     ("store", "tokio::net", "the store knows no socket"),
     ("protocol", "tokio", "words on the wire do no I/O"),
