@@ -1,7 +1,7 @@
 // What the page asks over REST: the session, the list of public rooms, joining and leaving.
 // It must not know the socket, the models or the DOM.
 
-/** @typedef {{id: string, name: string, guest?: boolean, email?: string}} SessionUser */
+/** @typedef {{id: string, name: string, guest?: boolean, role?: import("./wire.js").Role, email?: string, ignored?: string[]}} SessionUser */
 /** @typedef {{room: string, name: string, head: number, online: number, joined: boolean}} PublicRoom */
 
 /** The server answered with an error, in its own words. */
@@ -15,6 +15,11 @@ export class RestError extends Error {
     this.status = status;
     this.code = code;
   }
+}
+
+/** @returns {Promise<import("./wire.js").Place>} */
+export function thePlace() {
+  return call("GET", "/api/place");
 }
 
 /** @returns {Promise<SessionUser | null>} null without a session */
@@ -72,7 +77,7 @@ export async function leaveRoom(room) {
  * @param {object} [body]
  * @returns {Promise<any>}
  */
-async function call(method, path, body) {
+export async function call(method, path, body) {
   const response = await fetch(path, {
     method,
     ...(body && { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
