@@ -69,7 +69,7 @@ export class Sender {
    * @param {CommandError} error
    */
   async #refused(txnId, error) {
-    if (error.code === "rate_limited") {
+    if (error.code === "rate_limited" || error.code === "slow_mode") {
       await sleep(this.#clock, error.details.retry_after_ms ?? RATE_WAIT_MS);
     } else if (error.code === "unknown_outcome") {
       await sleep(this.#clock, UNKNOWN_OUTCOME_WAIT_MS);
