@@ -9,6 +9,7 @@ import { EditProfile } from "./elements/edit-profile.js";
 import { MessageComposer } from "./elements/message-composer.js";
 import { MessageLog } from "./elements/message-log.js";
 import { PeopleList } from "./elements/people-list.js";
+import { element } from "./elements/part-element.js";
 import { RoomHeader } from "./elements/room-header.js";
 import { RoomList } from "./elements/room-list.js";
 import { SignInPage } from "./elements/sign-in-page.js";
@@ -18,7 +19,9 @@ import { sleep, systemClock } from "./models/clock.js";
 import { Connection } from "./models/connection.js";
 import { pageTitle } from "./models/rooms.js";
 import { Times } from "./models/times.js";
+import { connectPlace } from "./place.js";
 import { currentUser, signOut } from "./rest.js";
+import { createRoom } from "./rest-place.js";
 import { Router } from "./router.js";
 import { browserStorage } from "./storage.js";
 
@@ -51,8 +54,9 @@ async function whoIsHere() {
 function show(user) {
   const connection = new Connection({ dial, clock: systemClock });
   const storage = browserStorage();
-  const chat = new Chat({ user: { id: user.id, name: user.name }, connection, storage, clock: systemClock });
+  const chat = new Chat({ user, connection, storage, clock: systemClock });
   const router = new Router({ chat, storage });
+  const times = new Times({ now: systemClock.now, locale: navigator.language });
   const log = element("message-log", MessageLog);
   const composer = element("message-composer", MessageComposer);
   const browse = element("browse-rooms", BrowseRooms);
@@ -64,15 +68,20 @@ function show(user) {
   element("connection-banner", ConnectionBanner).connect(chat);
   element("typing-line", TypingLine).connect(chat);
   element("people-list", PeopleList).connect(chat);
-  log.connect(chat, new Times({ now: systemClock.now, locale: navigator.language }));
-  composer.connect(chat);
+  log.connect(chat, times);
+  composer.connect(chat, times);
 
   /** @type {(room: string, name?: string) => void} */
   const choose = (room, name) => router.go(room, { name });
   browse.connect({ choose, create: (name) => create.open(name) });
-  create.connect({ choose, create: async (name) => choose(await chat.create(name), name) });
+  create.connect({
+    me: chat.me,
+    choose,
+    create: async (name, kind) => choose(kind === "public" ? await chat.create(name) : await createRoom({ kind, name }), name),
+  });
   profile.connect({ signOut: () => leave(chat) });
-  const dialogs = { "browse-rooms": browse, "create-room": create, "edit-profile": profile };
+  const placeDialogs = connectPlace({ chat, router, times, log });
+  const dialogs = { "browse-rooms": browse, "create-room": create, "edit-profile": profile, ...placeDialogs };
   document.addEventListener("click", (event) => {
     const opener = event.target instanceof Element ? event.target.closest("[data-open]") : null;
     const name = opener instanceof HTMLElement ? opener.dataset.open : undefined;
@@ -94,6 +103,7 @@ function show(user) {
   });
   chat.rooms.addEventListener("change", () => retitle(chat));
   chat.addEventListener("open", () => retitle(chat));
+  chat.place.addEventListener("change", () => retitle(chat));
 
   mindTheSession(chat);
   mindTheDevice(connection);
@@ -104,7 +114,7 @@ function show(user) {
 
 /** @param {Chat} chat */
 function retitle(chat) {
-  document.title = pageTitle(chat.rooms, chat.room);
+  document.title = pageTitle(chat.rooms, chat.room, chat.place.name);
 }
 
 // Starting over with an empty page is the surest way to leave nothing of one person to the next.
@@ -153,16 +163,4 @@ function mindTheDevice(connection) {
 function dial() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   return new WebSocket(`${scheme}://${location.host}/api/socket`);
-}
-
-/**
- * @template {HTMLElement} T
- * @param {string} name
- * @param {new () => T} type
- * @returns {T}
- */
-function element(name, type) {
-  const found = document.querySelector(name);
-  if (found instanceof type) return found;
-  throw new Error(`the page has no <${name}>`);
 }
