@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 
 /** @typedef {import("playwright-core").Page} Page */
 
+const PASSWORD = "a horse called correct";
+
 export class Person {
   /** @type {string[]} */ complaints = [];
 
@@ -33,6 +35,80 @@ export class Person {
     await this.opens(path);
     await this.givesName(this.name);
     await this.isIn();
+  }
+
+  /**
+   * Makes an account past the page, and opens the page with it.
+   * @param {string} [invite] the token of a link
+   */
+  async registers(invite) {
+    await this.opens();
+    await this.asks("POST", "/api/account", { name: this.name, password: PASSWORD, ...(invite && { invite }) });
+    await this.opens();
+    await this.isIn();
+  }
+
+  /**
+   * Asks the server past the page, with the page's session.
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   * @returns {Promise<any>}
+   */
+  asks(method, path, body) {
+    return this.page.evaluate(
+      async ({ method, path, body }) => {
+        const headers = { "content-type": "application/json" };
+        const answer = await fetch(path, { method, ...(body && { headers, body: JSON.stringify(body) }) });
+        if (!answer.ok) throw new Error(`${method} ${path} was answered ${answer.status}`);
+        return answer.status === 204 ? null : answer.json();
+      },
+      { method, path, body },
+    );
+  }
+
+  /** One's own id. */
+  async id() {
+    return (await this.asks("GET", "/api/session")).user.id;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string[]} [members] ids
+   * @returns {Promise<string>} the private room's id
+   */
+  async makesPrivate(name, members = []) {
+    const { room } = await this.asks("POST", "/api/rooms", { kind: "private", name });
+    for (const member of members) await this.asks("PUT", `/api/rooms/${room}/members/${member}`, {});
+    await this.roomLink(name).waitFor({ state: "attached" });
+    return room;
+  }
+
+  /**
+   * @param {string} text of the message
+   * @param {string} act as the menu calls it
+   */
+  async picks(text, act) {
+    await this.message(text).hover();
+    await this.message(text).getByRole("button", { name: "What to do with this message" }).click();
+    await this.dialog.getByRole("button", { name: act }).click();
+  }
+
+  /** The dialog on top. */
+  get dialog() {
+    return this.page.locator("dialog[open]").last();
+  }
+
+  /** @param {string} button by which the place is looked after */
+  async looksAfter(button) {
+    await this.page.getByRole("button", { name: "Look after this place" }).click();
+    await this.dialog.getByRole("button", { name: button, exact: true }).click();
+  }
+
+  /** @param {string} name */
+  async looksAt(name) {
+    await this.person(name).getByRole("button").click();
+    await this.dialog.getByRole("heading", { name }).waitFor();
   }
 
   /**

@@ -34,7 +34,9 @@ after(() => browser?.close());
  * @typedef {object} Stage
  * @property {Server} server
  * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} enters with a browser, not signed in
- * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} joins signed in, in the lobby
+ * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} joins as a guest, in the lobby
+ * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} belongs with an account, in the lobby
+ * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} owns the place, and is in the lobby
  */
 
 /**
@@ -66,7 +68,20 @@ export function play(caption, run) {
       return person;
     };
 
-    await run({ server, enters, joins });
+    /** @type {Stage["belongs"]} */
+    const belongs = async (name, options) => {
+      const person = await enters(name, options);
+      await person.registers();
+      return person;
+    };
+    /** @type {Stage["owns"]} */
+    const owns = async (name, options) => {
+      const person = await enters(name, options);
+      await person.registers(server.ownerToken);
+      return person;
+    };
+
+    await run({ server, enters, joins, belongs, owns });
     for (const person of people) await person.hasNothingToComplainAbout();
   });
 }

@@ -15,6 +15,8 @@ export class Server {
   #data;
   /** @type {import("node:child_process").ChildProcess | null} */ #process = null;
   url = "";
+  /** The token of the link that makes its user the owner; told at the first start only. */
+  ownerToken = "";
 
   /** @param {string} data */
   constructor(data) {
@@ -55,9 +57,7 @@ export class Server {
     process.once("exit", leftOver);
     child.once("exit", () => process.off("exit", leftOver));
     this.#process = child;
-    this.url = await announcedUrl(child);
-    // What is not read would one day fill the pipe and hold the server up.
-    child.stdout?.resume();
+    this.url = await announcedUrl(child, (token) => (this.ownerToken = token));
   }
 
   /** @param {NodeJS.Signals} signal */
@@ -76,19 +76,24 @@ export class Server {
   }
 }
 
-/** @param {import("node:child_process").ChildProcess} child */
-async function announcedUrl(child) {
+/**
+ * Reads on after the address was told: what is not read would one day fill the pipe and hold the server up.
+ * @param {import("node:child_process").ChildProcess} child
+ * @param {(token: string) => void} owner told of the owner's link
+ * @returns {Promise<string>}
+ */
+async function announcedUrl(child, owner) {
   if (!child.stdout) throw new Error("the server has no standard output");
   const lines = createInterface({ input: child.stdout });
+  const heard = new Promise((/** @type {(url: string) => void} */ resolve) => {
+    lines.on("line", (line) => {
+      const [url, token] = [/https?:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0], /\/join#(\S+)/.exec(line)?.[1]];
+      if (token) owner(token);
+      if (url) resolve(url);
+    });
+  });
   const failed = once(child, "error").then(([error]) => Promise.reject(error));
   const exited = once(child, "exit").then(([code]) => Promise.reject(new Error(`the server ended with ${code}`)));
-  const heard = (async () => {
-    for await (const line of lines) {
-      const url = /https?:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
-      if (url) return url;
-    }
-    throw new Error("the server did not say where it is");
-  })();
-  for (const promise of [failed, exited, heard]) promise.catch(() => {});
+  for (const promise of [failed, exited]) promise.catch(() => {});
   return Promise.race([heard, failed, exited]);
 }
