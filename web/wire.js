@@ -53,6 +53,33 @@
 /** @typedef {{type: "reset", room: string, epoch: string, oldest: number, head: number}} ResetPush */
 /** @typedef {EventPush | PresencePush | TypingPush | RoomPush | UserPush | ResetPush} Push */
 
+/** @typedef {"guest" | "member" | "moderator" | "admin" | "owner"} Role from the least to the most */
+
+/**
+ * @typedef {object} Place what a visitor is told of the whole place
+ * @property {string} name
+ * @property {string} welcome
+ * @property {string | null} accent
+ * @property {"open" | "invite" | "accounts"} join
+ * @property {boolean} join_fixed
+ * @property {boolean} guests whether a guest may come in without an invite
+ * @property {boolean} guests_paused
+ * @property {boolean} register whether anyone may make an account with a password, without an invite
+ * @property {boolean} passwords
+ * @property {{id: string, name: string}[]} providers
+ * @property {boolean} mail whether a forgotten password can be mailed
+ */
+
+/**
+ * @typedef {object} Link what stands behind the token of an owner's link, an invite or a link for a new password
+ * @property {"owner" | "invite" | "reset"} kind
+ * @property {Role} [role]
+ * @property {{name: string}} [room]
+ * @property {{name: string}} place
+ * @property {{name: string}} [by]
+ * @property {{name: string}} [user]
+ */
+
 /**
  * @typedef {object} WireError
  * @property {string} code

@@ -48,6 +48,11 @@ export class Times {
   }
 
   /** @param {number} at */
+  moment(at) {
+    return `${this.day(at)}, ${this.hour(at)}`;
+  }
+
+  /** @param {number} at */
   day(at) {
     const now = this.#now();
     const key = this.dayKey(at);
