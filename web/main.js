@@ -108,7 +108,7 @@ function show({ user, room }) {
   const choose = (room, name) => router.go(room, { name });
   browse.connect({ choose, create: (name) => create.open(name) });
   create.connect({ choose, create: async (name) => choose(await chat.create(name), name) });
-  profile.connect({ signOut: () => leave(chat, signOut) });
+  profile.connect({ names: chat.names, times, signOut: () => leave(chat, signOut), signedOut: () => leave(chat) });
   const dialogs = { "browse-rooms": browse, "create-room": create, "edit-profile": profile };
   document.addEventListener("click", (event) => {
     const opener = event.target instanceof Element ? event.target.closest("[data-open]") : null;
