@@ -189,12 +189,7 @@ async function trying(tell, act) {
 // A push that was missed while there was no connection is made up for on coming back.
 /** @param {Chat} chat */
 function dress({ connection, place }) {
-  const { style } = document.documentElement;
-  place.addEventListener("change", () => {
-    for (const part of ["day", "day-strong", "day-soft", "night", "night-soft"]) style.removeProperty(`--place-${part}`);
-    if (!place.accent) return;
-    for (const [part, colour] of Object.entries(accentColours(place.accent))) style.setProperty(`--place-${part}`, colour);
-  });
+  place.addEventListener("change", () => wear(place.accent));
   connection.addEventListener("hello", async () => {
     try {
       place.apply(await thePlace());
@@ -202,4 +197,12 @@ function dress({ connection, place }) {
       // It goes by the name it had.
     }
   });
+}
+
+/** @param {string | null} accent the place's own colour, `#rrggbb`, or none */
+export function wear(accent) {
+  const { style } = document.documentElement;
+  for (const part of ["day", "day-strong", "day-soft", "night", "night-soft"]) style.removeProperty(`--place-${part}`);
+  if (!accent) return;
+  for (const [part, colour] of Object.entries(accentColours(accent))) style.setProperty(`--place-${part}`, colour);
 }

@@ -101,6 +101,16 @@
  */
 
 /**
+ * @typedef {object} Link what stands behind the token of an owner's link, an invite or a link for a new password
+ * @property {"owner" | "invite" | "reset"} kind
+ * @property {Role} [role]
+ * @property {{name: string}} [room]
+ * @property {{name: string}} place
+ * @property {{name: string}} [by]
+ * @property {{name: string}} [user]
+ */
+
+/**
  * @typedef {object} WireError
  * @property {string} code
  * @property {string} message

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { play } from "./support/play.js";
 
-play("one's own message is deleted for all, by keyboard alone, after asking", async ({ belongs }) => {
-  const alice = await belongs("alice");
-  const bob = await belongs("bob");
+play("one's own message is deleted for all, by keyboard alone, after asking", async ({ settles }) => {
+  const alice = await settles("alice");
+  const bob = await settles("bob");
   await alice.says("first thought");
   await alice.says("second thought");
   await bob.hears("second thought");
@@ -30,9 +30,9 @@ play("one's own message is deleted for all, by keyboard alone, after asking", as
   await bob.hears("second thought");
 });
 
-play("others' messages offer no deletion, unless one is a moderator", async ({ owns, belongs }) => {
+play("others' messages offer no deletion, unless one is a moderator", async ({ owns, settles }) => {
   const olga = await owns("olga");
-  const bob = await belongs("bob");
+  const bob = await settles("bob");
   await bob.says("rude words");
   await olga.says("manners, please");
   await bob.hears("manners, please");
@@ -46,8 +46,8 @@ play("others' messages offer no deletion, unless one is a moderator", async ({ o
   await bob.message("This message was deleted").waitFor();
 });
 
-play("a link to a message is copied and leads there", async ({ belongs }) => {
-  const alice = await belongs("alice", { permissions: ["clipboard-read", "clipboard-write"] });
+play("a link to a message is copied and leads there", async ({ settles }) => {
+  const alice = await settles("alice", { permissions: ["clipboard-read", "clipboard-write"] });
   await alice.says("look here");
   await alice.hears("look here");
   await alice.picks("look here", "Copy link");
@@ -103,9 +103,9 @@ play("whom one ignores is folded away, to be opened, and read again", async ({ j
   await alice.hears("and more");
 });
 
-play("who is muted is told until when, keeps reading, and writes again when it is lifted", async ({ owns, belongs }) => {
+play("who is muted is told until when, keeps reading, and writes again when it is lifted", async ({ owns, settles }) => {
   const olga = await owns("olga");
-  const bob = await belongs("bob");
+  const bob = await settles("bob");
   await olga.looksAt("bob");
   await olga.dialog.getByRole("button", { name: "Mute bob" }).click();
   await olga.dialog.getByText("bob is muted").waitFor();
@@ -134,11 +134,11 @@ play("who is banned is sent to the door, stands on the list, and comes back when
   await olga.dialog.getByText("Nobody is banned").waitFor();
 });
 
-play("members find nothing to moderate with, nor moderators with each other", async ({ owns, belongs }) => {
+play("members find nothing to moderate with, nor moderators with each other", async ({ owns, settles }) => {
   const olga = await owns("olga");
-  const mia = await belongs("mia");
-  const max = await belongs("max");
-  const bob = await belongs("bob");
+  const mia = await settles("mia");
+  const max = await settles("max");
+  const bob = await settles("bob");
   for (const person of [mia, max]) await olga.asks("PATCH", `/api/users/${await person.id()}`, { role: "moderator" });
 
   await bob.looksAt("mia");

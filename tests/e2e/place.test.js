@@ -25,9 +25,9 @@ play("the owner names and colours the place, for everyone at once", async ({ own
   await bob.until(() => getComputedStyle(document.documentElement).getPropertyValue("--place-day") === "");
 });
 
-play("an admin pauses guests and leaves the rest to the owner", async ({ owns, belongs }) => {
+play("an admin pauses guests and leaves the rest to the owner", async ({ owns, settles }) => {
   const olga = await owns("olga");
-  const adam = await belongs("adam");
+  const adam = await settles("adam");
   await olga.asks("PATCH", `/api/users/${await adam.id()}`, { role: "admin" });
   await adam.looksAfter("Settings of this place");
   await adam.dialog.getByText("for the owner to change").waitFor();
@@ -50,9 +50,9 @@ play("where the command line has set who may come in, the page says so", async (
   assert.equal(await olga.dialog.getByLabel("Who may come in").isDisabled(), true);
 });
 
-play("a role that is given shows at once in what one is offered", async ({ owns, belongs }) => {
+play("a role that is given shows at once in what one is offered", async ({ owns, settles }) => {
   const olga = await owns("olga");
-  const bob = await belongs("bob");
+  const bob = await settles("bob");
   assert.equal(await bob.page.getByRole("button", { name: "Look after this place" }).isVisible(), false);
   await olga.looksAt("bob");
   await olga.dialog.getByLabel("Role").selectOption("moderator");
@@ -84,8 +84,8 @@ play("an invite is shown once, as a link and as a picture, and taken back", asyn
   await olga.dialog.getByText("No link is open").waitFor();
 });
 
-play("the owner of a private room invites into it, and nowhere else", async ({ belongs }) => {
-  const alice = await belongs("alice");
+play("the owner of a private room invites into it, and nowhere else", async ({ settles }) => {
+  const alice = await settles("alice");
   await alice.makesPrivate("Party");
   await alice.goesTo("Party");
   await alice.page.getByRole("button", { name: "All members" }).click();
@@ -97,9 +97,9 @@ play("the owner of a private room invites into it, and nowhere else", async ({ b
   await alice.dialog.getByText("Member, into Party").waitFor();
 });
 
-play("everyone finds people by part of their name, and their role", async ({ owns, belongs }) => {
+play("everyone finds people by part of their name, and their role", async ({ owns, settles }) => {
   await owns("olga");
-  const bob = await belongs("bob");
+  const bob = await settles("bob");
   await bob.page.getByRole("button", { name: "People", exact: true }).click();
   await bob.dialog.getByRole("button", { name: "olga" }).filter({ hasText: "Owner" }).waitFor();
   await bob.dialog.getByLabel("Part of a name").fill("nobody at all");
@@ -110,9 +110,9 @@ play("everyone finds people by part of their name, and their role", async ({ own
   await bob.dialog.getByText("Owner").waitFor();
 });
 
-play("an admin hands out a link for a forgotten password", async ({ owns, belongs }) => {
+play("an admin hands out a link for a forgotten password", async ({ owns, settles }) => {
   const olga = await owns("olga");
-  await belongs("bob");
+  await settles("bob");
   await olga.looksAt("bob");
   await olga.dialog.getByRole("button", { name: "Link for a new password" }).click();
   await olga.dialog.getByText("it sets a new password, once").waitFor();
@@ -120,9 +120,9 @@ play("an admin hands out a link for a forgotten password", async ({ owns, belong
   assert.match(link, /\/join#\S+$/);
 });
 
-play("what those with a role did is on record", async ({ owns, belongs }) => {
+play("what those with a role did is on record", async ({ owns, settles }) => {
   const olga = await owns("olga");
-  const bob = await belongs("bob");
+  const bob = await settles("bob");
   await olga.asks("POST", `/api/users/${await bob.id()}/mute`, { minutes: 10 });
   await olga.looksAfter("Audit log");
   await olga.dialog.getByText(/olga · mute · bob/).waitFor();

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { play } from "./support/play.js";
 
-play("a private room is made and somebody added; who is no member cannot tell it from none", async ({ belongs }) => {
-  const alice = await belongs("alice");
-  const bob = await belongs("bob");
-  const eve = await belongs("eve");
+play("a private room is made and somebody added; who is no member cannot tell it from none", async ({ settles }) => {
+  const alice = await settles("alice");
+  const bob = await settles("bob");
+  const eve = await settles("eve");
   await alice.page.getByRole("button", { name: "Create a room" }).click();
   await alice.dialog.getByLabel("Name").fill("Party");
   await alice.dialog.getByRole("radio", { name: "Private" }).check();
@@ -32,9 +32,9 @@ play("a private room is made and somebody added; who is no member cannot tell it
   await eve.page.getByText("There is no such room").waitFor();
 });
 
-play("who is removed is sent out at once, with a word, and the room is off the list", async ({ belongs }) => {
-  const alice = await belongs("alice");
-  const bob = await belongs("bob");
+play("who is removed is sent out at once, with a word, and the room is off the list", async ({ settles }) => {
+  const alice = await settles("alice");
+  const bob = await settles("bob");
   await alice.makesPrivate("Party", [await bob.id()]);
   await bob.goesTo("Party");
   await alice.goesTo("Party");
@@ -52,9 +52,9 @@ play("who is removed is sent out at once, with a word, and the room is off the l
   await bob.page.getByText("There is no such room").waitFor();
 });
 
-play("leaving a private room is asked about, since there is no way back", async ({ belongs }) => {
-  const alice = await belongs("alice");
-  const bob = await belongs("bob");
+play("leaving a private room is asked about, since there is no way back", async ({ settles }) => {
+  const alice = await settles("alice");
+  const bob = await settles("bob");
   await alice.makesPrivate("Party", [await bob.id()]);
   await bob.goesTo("Party");
   assert.equal(await bob.page.getByRole("button", { name: "Leave", exact: true }).isVisible(), false);
@@ -67,9 +67,9 @@ play("leaving a private room is asked about, since there is no way back", async 
   await bob.roomLink("Party").waitFor({ state: "detached" });
 });
 
-play("two people write to each other alone, always in the same conversation", async ({ belongs }) => {
-  const alice = await belongs("alice");
-  const bob = await belongs("bob");
+play("two people write to each other alone, always in the same conversation", async ({ settles }) => {
+  const alice = await settles("alice");
+  const bob = await settles("bob");
   await alice.page.getByRole("button", { name: "New message" }).click();
   await alice.dialog.getByRole("button", { name: "bob" }).click();
   await alice.dialog.getByRole("button", { name: "Write to bob" }).click();
@@ -88,10 +88,10 @@ play("two people write to each other alone, always in the same conversation", as
   assert.equal(new URL(alice.page.url()).pathname, place);
 });
 
-play("a conversation of several is called by the others' names", async ({ belongs }) => {
-  const alice = await belongs("alice");
-  await belongs("bob");
-  await belongs("carol");
+play("a conversation of several is called by the others' names", async ({ settles }) => {
+  const alice = await settles("alice");
+  await settles("bob");
+  await settles("carol");
   await alice.page.getByRole("button", { name: "New message" }).click();
   await alice.dialog.getByRole("button", { name: "bob" }).click();
   await alice.dialog.getByRole("button", { name: "carol" }).click();
@@ -107,10 +107,10 @@ play("guests are offered public rooms only, and no conversations", async ({ join
   assert.equal(await guest.dialog.getByRole("radio", { name: "Private" }).isVisible(), false);
 });
 
-play("topic and name are shown to all at once, and told in the log", async ({ belongs }) => {
-  const alice = await belongs("alice");
+play("topic and name are shown to all at once, and told in the log", async ({ settles }) => {
+  const alice = await settles("alice");
   await alice.creates("Garden");
-  const bob = await belongs("bob");
+  const bob = await settles("bob");
   await bob.opens("/r/garden");
   await bob.isIn("Garden");
   assert.equal(await bob.page.getByRole("button", { name: "Settings of this room" }).isVisible(), false);
@@ -125,10 +125,10 @@ play("topic and name are shown to all at once, and told in the log", async ({ be
   await bob.log.getByText("set the topic: beans and peas").waitFor();
 });
 
-play("announcements and an archive are read, not written in, and say so", async ({ belongs }) => {
-  const alice = await belongs("alice");
+play("announcements and an archive are read, not written in, and say so", async ({ settles }) => {
+  const alice = await settles("alice");
   await alice.creates("News");
-  const bob = await belongs("bob");
+  const bob = await settles("bob");
   await bob.opens("/r/news");
   await bob.isIn("News");
 
@@ -145,11 +145,11 @@ play("announcements and an archive are read, not written in, and say so", async 
   await bob.composer.waitFor();
 });
 
-play("slow mode counts down, and keeps what is being written", async ({ belongs }) => {
-  const alice = await belongs("alice");
+play("slow mode counts down, and keeps what is being written", async ({ settles }) => {
+  const alice = await settles("alice");
   await alice.creates("Slow lane");
   await alice.asks("PATCH", "/api/rooms/slow-lane", { slow_seconds: 5 });
-  const bob = await belongs("bob");
+  const bob = await settles("bob");
   await bob.opens("/r/slow-lane");
   await bob.isIn("Slow lane");
   await bob.says("one");
@@ -163,12 +163,12 @@ play("slow mode counts down, and keeps what is being written", async ({ belongs 
   await bob.hears("two");
 });
 
-play("a room that turns private stays with its members, and is gone for who only looked in", async ({ belongs }) => {
-  const alice = await belongs("alice");
+play("a room that turns private stays with its members, and is gone for who only looked in", async ({ settles }) => {
+  const alice = await settles("alice");
   await alice.creates("Garden");
   await alice.says("about to close");
-  const bob = await belongs("bob");
-  const eve = await belongs("eve");
+  const bob = await settles("bob");
+  const eve = await settles("eve");
   for (const person of [bob, eve]) {
     await person.opens("/r/garden");
     await person.isIn("Garden");
@@ -189,9 +189,9 @@ play("a room that turns private stays with its members, and is gone for who only
   await bob.hears("among ourselves");
 });
 
-play("a room is deleted for everyone, once that was asked twice", async ({ belongs }) => {
-  const alice = await belongs("alice");
-  const bob = await belongs("bob");
+play("a room is deleted for everyone, once that was asked twice", async ({ settles }) => {
+  const alice = await settles("alice");
+  const bob = await settles("bob");
   await alice.makesPrivate("Party", [await bob.id()]);
   await bob.goesTo("Party");
   await alice.goesTo("Party");

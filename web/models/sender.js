@@ -11,6 +11,8 @@ const RATE_WAIT_MS = 1_000;
 const REASONS = {
   too_long: "it is too long",
   not_allowed: "you may not write here",
+  muted: "a moderator has muted you for now",
+  banned: "you are banned from here",
   no_room: "this room is gone",
   unavailable: "the server could not store it",
 };

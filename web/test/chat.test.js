@@ -248,6 +248,25 @@ test("slow mode has a message wait like any other haste", async () => {
   assert.equal(socket().count("post"), 2);
 });
 
+test("a new picture is asked for at its new address, a picture without one anew all the same", async () => {
+  const { chat, socket } = await inLobby();
+  assert.equal(chat.names.pictureOf(BOB.id), "/avatars/u-bob");
+  socket().says({ type: "user", ...BOB, picture: "/avatars/u-bob?v=7" });
+  assert.equal(chat.names.pictureOf(BOB.id), "/avatars/u-bob?v=7");
+  const drawn = ["bobby", "rob"].map((name) => {
+    socket().says({ type: "user", id: BOB.id, name, picture: "/avatars/u-bob" });
+    return chat.names.pictureOf(BOB.id);
+  });
+  assert.equal(new Set(drawn).size, 2);
+});
+
+test("whoever is muted is told why nothing is sent", async () => {
+  const { chat, socket } = await inLobby();
+  chat.post("hello");
+  await socket().refuses("post", { code: "muted", message: "you are muted" });
+  assert.match(chat.unsent.of("lobby")[0]?.reason ?? "", /a moderator has muted you/);
+});
+
 test("in a large room names are learned page by page", async () => {
   const { chat, socket } = await inLobby();
   socket().says({ type: "presence", room: "lobby", count: 300 });

@@ -114,6 +114,11 @@ test("what an ignored person says is no news: the unread line waits for somebody
 
 const times = new Times({ now: () => Date.parse("2026-11-20T09:00:00Z"), locale: "en-GB", timeZone: "Europe/Vienna" });
 
+test("a moment is a day and an hour", () => {
+  assert.equal(times.moment(Date.parse("2026-11-20T08:07:00Z")), "Today, 09:07");
+  assert.equal(times.moment(Date.parse("2026-11-17T08:07:00Z")), "Tuesday 17 November, 09:07");
+});
+
 test("hours are local", () => {
   assert.equal(times.hour(Date.parse("2026-11-20T08:07:00Z")), "09:07");
 });

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 
 /** @typedef {import("playwright-core").Page} Page */
 
-const PASSWORD = "a horse called correct";
+/** Everybody's, unless a play is about passwords. */
+export const PASSWORD = "eleven herons on a fence";
 
 export class Person {
   /** @type {string[]} */ complaints = [];
@@ -35,36 +36,6 @@ export class Person {
     await this.opens(path);
     await this.givesName(this.name);
     await this.isIn();
-  }
-
-  /**
-   * Makes an account past the page, and opens the page with it.
-   * @param {string} [invite] the token of a link
-   */
-  async registers(invite) {
-    await this.opens();
-    await this.asks("POST", "/api/account", { name: this.name, password: PASSWORD, ...(invite && { invite }) });
-    await this.opens();
-    await this.isIn();
-  }
-
-  /**
-   * Asks the server past the page, with the page's session.
-   * @param {string} method
-   * @param {string} path
-   * @param {object} [body]
-   * @returns {Promise<any>}
-   */
-  asks(method, path, body) {
-    return this.page.evaluate(
-      async ({ method, path, body }) => {
-        const headers = { "content-type": "application/json" };
-        const answer = await fetch(path, { method, ...(body && { headers, body: JSON.stringify(body) }) });
-        if (!answer.ok) throw new Error(`${method} ${path} was answered ${answer.status}`);
-        return answer.status === 204 ? null : answer.json();
-      },
-      { method, path, body },
-    );
   }
 
   /** One's own id. */
@@ -116,9 +87,82 @@ export class Person {
    * @param {string} [email]
    */
   async givesName(name, email = "") {
-    await this.door.getByLabel("Name").fill(name);
-    await this.door.getByLabel("E-mail").fill(email);
+    await this.door.getByRole("textbox", { name: "Name", exact: true }).fill(name);
+    await this.door.getByRole("textbox", { name: "E-mail" }).fill(email);
     await this.door.getByRole("button", { name: "Come in" }).click();
+  }
+
+  /**
+   * Opens an address as if it were typed: a page of the same path is loaded anew, which a mere fragment would not do.
+   * @param {string} path
+   */
+  async follows(path) {
+    await this.page.goto("about:blank");
+    await this.opens(path);
+  }
+
+  /**
+   * At the door, in the tab for those who have no account yet.
+   * @param {{name?: string, password?: string, email?: string}} [account]
+   */
+  async registers({ name = this.name, password = PASSWORD, email = "" } = {}) {
+    await this.#takesTab("Register");
+    await this.door.getByRole("textbox", { name: "Name", exact: true }).fill(name);
+    await this.door.locator("#register-password").fill(password);
+    await this.door.getByRole("textbox", { name: "E-mail" }).fill(email);
+    await this.door.locator("account-form button[type=submit]").click();
+  }
+
+  /**
+   * At the door, in the tab for those who have an account.
+   * @param {{login?: string, password?: string}} [who]
+   */
+  async givesPassword({ login = this.name, password = PASSWORD } = {}) {
+    await this.#takesTab("Sign in");
+    await this.door.getByRole("textbox", { name: "Name or e-mail" }).fill(login);
+    await this.door.locator("#door-password").fill(password);
+    await this.door.locator("password-form button[type=submit]").click();
+  }
+
+  // Where there is one way in only, there are no tabs.
+  /** @param {string} name */
+  async #takesTab(name) {
+    await this.door.waitFor();
+    const tab = this.door.getByRole("tab", { name });
+    if (await tab.isVisible()) await tab.click();
+  }
+
+  /**
+   * Opens what concerns oneself, and there a tab.
+   * @param {string} [tab]
+   */
+  async opensSettings(tab = "You") {
+    await this.page.getByRole("button", { name: "You and your settings" }).click();
+    await this.until(() => /** @type {HTMLInputElement} */ (document.querySelector("#profile-name")).value !== "");
+    await this.settings.getByRole("tab", { name: tab, exact: true }).click();
+  }
+
+  get settings() {
+    return this.page.getByRole("dialog", { name: "You and your settings" });
+  }
+
+  /**
+   * Asks the server something for which a play needs no button.
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   * @returns {Promise<any>}
+   */
+  asks(method, path, body) {
+    return this.page.evaluate(
+      async ({ method, path, body }) => {
+        const json = { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+        const answer = await fetch(path, { method, ...(body && json) });
+        if (!answer.ok) throw new Error(`${method} ${path} was answered ${answer.status}`);
+        return answer.status === 204 ? null : answer.json();
+      },
+      { method, path, body },
+    );
   }
 
   /** Waits until one is in a room, with a connection. */

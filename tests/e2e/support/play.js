@@ -34,9 +34,9 @@ after(() => browser?.close());
  * @typedef {object} Stage
  * @property {Server} server
  * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} enters with a browser, not signed in
- * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} joins as a guest, in the lobby
- * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} belongs with an account, in the lobby
- * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} owns the place, and is in the lobby
+ * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} joins signed in, in the lobby
+ * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} settles with an account, in the lobby
+ * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} owns as the place's owner, in the lobby
  */
 
 /**
@@ -68,20 +68,24 @@ export function play(caption, run) {
       return person;
     };
 
-    /** @type {Stage["belongs"]} */
-    const belongs = async (name, options) => {
+    /** @type {Stage["settles"]} */
+    const settles = async (name, options) => {
       const person = await enters(name, options);
+      await person.opens();
       await person.registers();
+      await person.isIn();
       return person;
     };
     /** @type {Stage["owns"]} */
     const owns = async (name, options) => {
       const person = await enters(name, options);
-      await person.registers(server.ownerToken);
+      await person.opens(await server.ownerLink);
+      await person.registers();
+      await person.isIn();
       return person;
     };
 
-    await run({ server, enters, joins, belongs, owns });
+    await run({ server, enters, joins, settles, owns });
     for (const person of people) await person.hasNothingToComplainAbout();
   });
 }

@@ -15,8 +15,7 @@ export class Server {
   #data;
   /** @type {import("node:child_process").ChildProcess | null} */ #process = null;
   url = "";
-  /** The token of the link that makes its user the owner; told at the first start only. */
-  ownerToken = "";
+  /** @type {Promise<string>} the address of the link that makes its visitor the owner, printed by a first start */ ownerLink;
 
   /** @param {string} data */
   constructor(data) {
@@ -57,7 +56,11 @@ export class Server {
     process.once("exit", leftOver);
     child.once("exit", () => process.off("exit", leftOver));
     this.#process = child;
-    this.url = await announcedUrl(child, (token) => (this.ownerToken = token));
+    const lines = linesOf(child);
+    this.ownerLink = announced(lines, child, /\/join#[\w-]+/);
+    // Only a first start prints one, and only some plays ask for it.
+    this.ownerLink.catch(() => {});
+    this.url = await announced(lines, child, /https?:\/\/127\.0\.0\.1:\d+/);
   }
 
   /** @param {NodeJS.Signals} signal */
@@ -76,24 +79,27 @@ export class Server {
   }
 }
 
-/**
- * Reads on after the address was told: what is not read would one day fill the pipe and hold the server up.
- * @param {import("node:child_process").ChildProcess} child
- * @param {(token: string) => void} owner told of the owner's link
- * @returns {Promise<string>}
- */
-async function announcedUrl(child, owner) {
+// Read to the end, whoever listens: what is not read would one day fill the pipe and hold the server up.
+/** @param {import("node:child_process").ChildProcess} child */
+function linesOf(child) {
   if (!child.stdout) throw new Error("the server has no standard output");
-  const lines = createInterface({ input: child.stdout });
-  const heard = new Promise((/** @type {(url: string) => void} */ resolve) => {
+  return createInterface({ input: child.stdout });
+}
+
+/**
+ * @param {import("node:readline").Interface} lines
+ * @param {import("node:child_process").ChildProcess} child
+ * @param {RegExp} what
+ * @returns {Promise<string>} the first of its kind that the server prints
+ */
+function announced(lines, child, what) {
+  return new Promise((resolve, reject) => {
     lines.on("line", (line) => {
-      const [url, token] = [/https?:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0], /\/join#(\S+)/.exec(line)?.[1]];
-      if (token) owner(token);
-      if (url) resolve(url);
+      const found = what.exec(line)?.[0];
+      if (found) resolve(found);
     });
+    lines.once("close", () => reject(new Error(`the server printed no ${what}`)));
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
   });
-  const failed = once(child, "error").then(([error]) => Promise.reject(error));
-  const exited = once(child, "exit").then(([code]) => Promise.reject(new Error(`the server ended with ${code}`)));
-  for (const promise of [failed, exited]) promise.catch(() => {});
-  return Promise.race([heard, failed, exited]);
 }
