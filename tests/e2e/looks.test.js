@@ -116,6 +116,7 @@ play("all by keyboard: come in, write, make a room, go back, read up, sign out",
 
   await alice.page.getByRole("button", { name: "You and your settings" }).focus();
   await keys.press("Enter");
+  await alice.until(() => /** @type {HTMLInputElement} */ (document.querySelector("#profile-name")).value === "alice");
   await alice.page.getByRole("button", { name: "Sign out" }).focus();
   await keys.press("Enter");
   await alice.page.getByText("What shall we call you?").waitFor();
