@@ -26,7 +26,7 @@ export default [
     files: ["web/models/**/*.js", "web/wire.js"],
     rules: {
       "no-restricted-globals": ["error", "document", "window", "location", "history", "localStorage", "fetch", "WebSocket"],
-      "no-restricted-imports": ["error", { patterns: ["*/elements/*", "*/rest.js"] }],
+      "no-restricted-imports": ["error", { patterns: ["*/elements/*", "*/rest.js", "*/rest-place.js"] }],
     },
   },
   {

@@ -3,7 +3,7 @@
 
 import { addressOf, parseAddress } from "./models/address.js";
 import { LOBBY } from "./models/rooms.js";
-import { publicRooms } from "./rest.js";
+import { roomDetails } from "./rest-place.js";
 
 const LAST_ROOM = "chinwag:last-room";
 
@@ -59,20 +59,17 @@ export class Router extends EventTarget {
     this.#storage.set(LAST_ROOM, room);
     this.dispatchEvent(new CustomEvent("going", { detail: { room, seq } }));
     this.#chat.open(room, { seq, name });
-    if (!name) this.#learnName(room);
+    this.#learn(room);
   }
 
-  // A room that one has not joined is in no list yet, and its address is not its name.
+  // A room that one has not joined is in no list yet, and of one's own the list does not tell everything.
   /** @param {string} room */
-  async #learnName(room) {
-    const known = this.#chat.rooms.get(room);
-    if (!known || known.joined) return;
+  async #learn(room) {
     try {
-      const { rooms } = await publicRooms({ q: room });
-      const found = rooms.find((one) => one.room === room);
-      if (found && this.#chat.room === room) this.#chat.rooms.visit(room, found.name);
+      const details = await roomDetails(room);
+      if (this.#chat.room === room) this.#chat.rooms.learn(details);
     } catch {
-      // The address will do for a name.
+      // The address will do for a name; and what one may not do here, the server says.
     }
   }
 

@@ -3,6 +3,8 @@
 
 /** @typedef {{id: string, name: string}} Author */
 /** @typedef {{epoch: string, seq: number}} Cursor */
+/** @typedef {"public" | "private" | "direct"} RoomKind */
+/** @typedef {"member" | "moderator" | "owner"} RoomRole from the least to the most */
 
 /**
  * @typedef {object} RoomEvent
@@ -18,8 +20,14 @@
  * @property {boolean} [redacted]
  * @property {unknown} [edited]
  * @property {number} [target]
+ * @property {string} [all_of] the id of a user all of whose messages are deleted
  * @property {string} [change]
+ * @property {Author} [user] whom the change is about, if not the author
+ * @property {RoomRole} [role]
  * @property {string} [topic]
+ * @property {string} [name]
+ * @property {boolean} [announcement]
+ * @property {boolean} [archived]
  */
 
 /**
@@ -31,13 +39,33 @@
  * @property {number} unread
  * @property {number} mentions
  * @property {string} [epoch]
+ * @property {RoomKind} [kind]
+ * @property {string} [topic]
+ * @property {RoomRole | null} [role] one's own in the room
+ * @property {boolean} [announcement]
+ * @property {boolean} [archived]
+ * @property {Author[]} [with] the others in a direct room
+ */
+
+/**
+ * @typedef {object} RoomDetails
+ * @property {string} room
+ * @property {string} name
+ * @property {RoomKind} kind
+ * @property {string} topic
+ * @property {boolean} announcement only moderators post
+ * @property {boolean} archived
+ * @property {number} slow_seconds between two messages of one person
+ * @property {boolean} guests whether guests may enter
+ * @property {RoomRole | null} role
+ * @property {number} members
  */
 
 /**
  * @typedef {object} Hello
  * @property {"hello"} type
  * @property {number} protocol
- * @property {Author & {guest?: boolean}} user
+ * @property {Author & {guest?: boolean, role?: Role}} user
  * @property {RoomSummary[]} rooms
  * @property {number} heartbeat_ms
  * @property {{text_bytes: number, frame_bytes: number}} limits
@@ -51,7 +79,36 @@
 /** @typedef {RoomSummary & {type: "room", gone?: boolean}} RoomPush */
 /** @typedef {{type: "user", id: string, name: string, picture?: string}} UserPush */
 /** @typedef {{type: "reset", room: string, epoch: string, oldest: number, head: number}} ResetPush */
-/** @typedef {EventPush | PresencePush | TypingPush | RoomPush | UserPush | ResetPush} Push */
+/** @typedef {{type: "me", role: Role, muted_until: string | null}} MePush */
+/** @typedef {{type: "place", name: string, welcome: string, accent: string | null}} PlacePush */
+/** @typedef {EventPush | PresencePush | TypingPush | RoomPush | UserPush | ResetPush | MePush | PlacePush} Push */
+
+/** @typedef {"guest" | "member" | "moderator" | "admin" | "owner"} Role from the least to the most */
+
+/**
+ * @typedef {object} Place what a visitor is told of the whole place
+ * @property {string} name
+ * @property {string} welcome
+ * @property {string | null} accent
+ * @property {"open" | "invite" | "accounts"} join
+ * @property {boolean} join_fixed
+ * @property {boolean} guests whether a guest may come in without an invite
+ * @property {boolean} guests_paused
+ * @property {boolean} register whether anyone may make an account with a password, without an invite
+ * @property {boolean} passwords
+ * @property {{id: string, name: string}[]} providers
+ * @property {boolean} mail whether a forgotten password can be mailed
+ */
+
+/**
+ * @typedef {object} Link what stands behind the token of an owner's link, an invite or a link for a new password
+ * @property {"owner" | "invite" | "reset"} kind
+ * @property {Role} [role]
+ * @property {{name: string}} [room]
+ * @property {{name: string}} place
+ * @property {{name: string}} [by]
+ * @property {{name: string}} [user]
+ */
 
 /**
  * @typedef {object} WireError

@@ -9,7 +9,7 @@ play("a name that someone has is refused, in plain words, and another one will d
   await other.opens();
   await other.givesName("ALICE");
   await other.page.getByText("Someone else is called ALICE").waitFor();
-  assert.equal(await other.door.getByLabel("Name").getAttribute("aria-invalid"), "true");
+  assert.equal(await other.door.getByRole("textbox", { name: "Name", exact: true }).getAttribute("aria-invalid"), "true");
 
   await other.givesName("alicia");
   await other.isIn();

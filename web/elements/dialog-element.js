@@ -1,7 +1,9 @@
-// The base of the page's dialogs: opening, closing by button, Escape or a click beside it, and a form's one problem.
-// The browser's own <dialog> keeps the focus inside and gives it back. It must not know what a dialog is for.
+// The base of the page's dialogs: opening, closing by button, Escape or a click beside it, a form's one problem, and
+// telling why something was refused. The browser's own <dialog> keeps the focus inside and gives it back. It must not
+// know what a dialog is for.
 
 import { PartElement } from "./part-element.js";
+import { whyNot } from "./refusal-words.js";
 
 export class DialogElement extends PartElement {
   /** @type {HTMLDialogElement} */ #dialog;
@@ -12,6 +14,10 @@ export class DialogElement extends PartElement {
     this.#dialog.addEventListener("click", (event) => {
       if (event.target === this.#dialog) this.close();
     });
+  }
+
+  get isOpen() {
+    return this.#dialog.open;
   }
 
   open() {
@@ -30,5 +36,22 @@ export class DialogElement extends PartElement {
     this.child("problem", HTMLElement).textContent = words;
     field.ariaInvalid = words ? "true" : null;
     if (words) field.focus();
+  }
+
+  /**
+   * Does what was asked for, and tells in the dialog why it was refused.
+   * @param {() => Promise<void>} act
+   * @returns {Promise<boolean>} whether it was done
+   */
+  async attempt(act) {
+    const place = this.child("trouble", HTMLElement);
+    place.textContent = "";
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      place.textContent = whyNot(error);
+      return false;
+    }
   }
 }

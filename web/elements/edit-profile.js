@@ -1,57 +1,133 @@
-// <edit-profile>: one's own name and e-mail, the keyboard's shortcuts, and the way out.
-// It must not know what follows from signing out.
+// <edit-profile>: all about oneself in one dialog, a tab for each thing, and the way out.
+// It must not know what each part does, nor what follows from signing out.
 
-import { changeUser, currentUser } from "../rest.js";
+import { currentUser } from "../rest.js";
+import { BecomeAccount } from "./become-account.js";
+import { DeleteAccount } from "./delete-account.js";
 import { DialogElement } from "./dialog-element.js";
-import { whyRefused } from "./session-words.js";
+import { OwnName } from "./own-name.js";
+import { OwnPassword } from "./own-password.js";
+import { OwnPicture } from "./own-picture.js";
+import { OwnSecondFactor } from "./own-second-factor.js";
+import { OwnSessions } from "./own-sessions.js";
+import { OwnTokens } from "./own-tokens.js";
 import { SHORTCUTS } from "./shortcuts.js";
+import { TabList } from "./tab-list.js";
+
+/** @typedef {import("../rest.js").SessionUser} SessionUser */
+
+const GUESTS_TABS = ["you", "account", "leaving"];
+const TABS = ["you", "signing-in", "sessions", "programs", "leaving"];
 
 export class EditProfile extends DialogElement {
-  #email = "";
-
-  /** @param {{signOut: () => void}} handlers */
-  connect({ signOut }) {
-    this.find("form", HTMLFormElement).addEventListener("submit", (event) => this.#submit(event));
+  /**
+   * @param {object} parts
+   * @param {import("../models/names.js").Names} parts.names
+   * @param {import("../models/times.js").Times} parts.times
+   * @param {() => void} parts.signOut
+   * @param {() => void} parts.signedOut told when the session is over already
+   */
+  connect({ names, times, signOut, signedOut }) {
+    this.#picture.connect(names);
+    this.#name.connect({ saved: () => this.close() });
+    this.#sessions.connect({ times, ended: signedOut });
+    this.#tokens.connect(times);
+    this.#end.connect({ deleted: signedOut });
     this.child("sign-out", HTMLElement).addEventListener("click", signOut);
     this.child("keys", HTMLElement).replaceChildren(...SHORTCUTS.flatMap(describe));
+    this.#tabs.addEventListener("choose", () => this.#chose());
+    this.addEventListener("changed", (event) => this.#changed(/** @type {CustomEvent} */ (event).detail));
+    this.find("dialog", HTMLDialogElement).addEventListener("close", () => this.#forget());
   }
 
   async open() {
-    this.problem("", this.#field("name"));
+    this.#tabs.offer(["you"]);
+    this.#tabs.choose("you");
     super.open();
+    const me = await this.#refresh();
+    if (me) this.#name.field("name").select();
+  }
+
+  /** @returns {Promise<SessionUser | null>} */
+  async #refresh() {
     try {
-      const user = await currentUser();
-      if (!user) return;
-      this.#email = user.email ?? "";
-      this.#field("name").value = user.name;
-      this.#field("email").value = this.#email;
-      this.child("guest-hint", HTMLElement).hidden = !user.guest;
-      this.#field("name").select();
+      const me = await currentUser();
+      if (me) this.#show(me);
+      return me;
     } catch (error) {
-      this.problem(whyRefused(error, ""), this.#field("name"));
+      this.#name.refused(error);
+      return null;
     }
   }
 
-  /** @param {string} name */
-  #field(name) {
-    return this.find(`[name=${name}]`, HTMLInputElement);
+  /** @param {SessionUser} me */
+  #show(me) {
+    const tabs = me.guest ? GUESTS_TABS : TABS;
+    this.#tabs.offer(tabs);
+    if (!tabs.includes(this.#tabs.chosen)) {
+      this.#tabs.choose("you");
+      this.#tabs.focusChosen();
+    }
+    this.child("guest-hint", HTMLElement).hidden = !me.guest;
+    const parts = [this.#picture, this.#name, this.#account, this.#password, this.#secondFactor, this.#tokens, this.#end];
+    for (const part of parts) part.show(me);
+    const elsewhere = me.providers.length > 0 ? `You also sign in by ${me.providers.join(", ")}.` : "";
+    this.say("elsewhere", elsewhere);
   }
 
-  /** @param {SubmitEvent} event */
-  async #submit(event) {
-    event.preventDefault();
-    const name = this.#field("name").value.trim();
-    const email = this.#field("email").value.trim();
-    if (!name) {
-      this.problem("A name is needed.", this.#field("name"));
-      return;
-    }
-    try {
-      await changeUser({ name, ...(email !== this.#email && { email: email || null }) });
-      this.close();
-    } catch (error) {
-      this.problem(whyRefused(error, name), this.#field("name"));
-    }
+  #chose() {
+    this.say("done", "");
+    if (this.#tabs.chosen === "sessions") this.#sessions.load();
+    else if (this.#tabs.chosen === "programs") this.#tokens.load();
+  }
+
+  /** @param {string} words what one of the parts has brought about */
+  async #changed(words) {
+    await this.#refresh();
+    this.say("done", words);
+  }
+
+  // Passwords, codes and what was shown once do not wait behind a closed dialog.
+  #forget() {
+    for (const part of [this.#name, this.#account, this.#password, this.#end]) part.clear();
+    this.#secondFactor.forget();
+    this.#tokens.forget();
+  }
+
+  get #tabs() {
+    return this.find("tab-list", TabList);
+  }
+
+  get #picture() {
+    return this.find("own-picture", OwnPicture);
+  }
+
+  get #name() {
+    return this.find("own-name", OwnName);
+  }
+
+  get #account() {
+    return this.find("become-account", BecomeAccount);
+  }
+
+  get #password() {
+    return this.find("own-password", OwnPassword);
+  }
+
+  get #secondFactor() {
+    return this.find("own-second-factor", OwnSecondFactor);
+  }
+
+  get #sessions() {
+    return this.find("own-sessions", OwnSessions);
+  }
+
+  get #tokens() {
+    return this.find("own-tokens", OwnTokens);
+  }
+
+  get #end() {
+    return this.find("delete-account", DeleteAccount);
   }
 }
 

@@ -3,8 +3,9 @@
 // must not know the wire.
 
 import { buildRows } from "../models/rows.js";
-import { countLabel } from "../models/rooms.js";
+import { countLabel, inWords } from "../models/rooms.js";
 import { PartElement } from "./part-element.js";
+import { Roving } from "./roving.js";
 import { RowKeeper } from "./row-keeper.js";
 
 const AT_END_PX = 48;
@@ -13,13 +14,17 @@ const LINE_FROM_TOP_PX = 72;
 const PILL_AFTER_SCREENS = 1;
 const HUSHED_MS = 500;
 
+/** @typedef {{message: import("../wire.js").RoomEvent, button: HTMLElement}} MenuWanted */
 /** @typedef {"line" | "end" | number} Landing where a newly shown log is scrolled to; a number is a message's seq */
 
+/** Dispatches `menu` with MenuWanted, and `person` with a message's author. */
 export class MessageLog extends PartElement {
   /** @type {import("../models/chat.js").Chat} */ #chat;
   /** @type {import("../models/times.js").Times} */ #times;
   /** @type {HTMLElement} */ #scroll;
   /** @type {RowKeeper} */ #rows;
+  /** @type {Roving} */ #menus;
+  /** @type {Set<number>} what people whom one ignores have written, and one wants to read */ #opened = new Set();
   /** @type {import("../models/room-log.js").RoomLog | null} */ #shown = null;
   /** @type {Landing} */ #landing = "line";
   #firstShown = 0;
@@ -36,8 +41,9 @@ export class MessageLog extends PartElement {
     this.#times = times;
     this.#scroll = this.child("scroll", HTMLElement);
     this.#rows = new RowKeeper(this.child("rows", HTMLElement));
+    this.#menus = new Roving(this.child("rows", HTMLElement), ".message__more");
 
-    for (const model of [chat.follower, chat.unsent, chat.reading, chat.names, chat.rooms]) {
+    for (const model of [chat.follower, chat.unsent, chat.reading, chat.names, chat.rooms, chat.me]) {
       model.addEventListener("change", () => this.#soon());
     }
     chat.addEventListener("post", () => this.toEnd());
@@ -99,6 +105,7 @@ export class MessageLog extends PartElement {
     const isNew = log !== this.#shown;
     if (isNew || (log.first ?? 0) < this.#firstShown) this.#hush();
     if (isNew) {
+      if (log.room !== this.#shown?.room) this.#opened.clear();
       this.#rows.clear();
       this.#drawRows(log);
       this.#land();
@@ -122,16 +129,20 @@ export class MessageLog extends PartElement {
 
   /** @param {import("../models/room-log.js").RoomLog} log */
   #drawRows(log) {
-    const { user, unsent, reading, names, rooms } = this.#chat;
+    const { user, me, unsent, reading, names, rooms } = this.#chat;
     const rows = buildRows({
       log,
       unsent: unsent.of(log.room),
       line: reading.line,
       me: user,
       dayKey: (at) => this.#times.dayKey(at),
+      ignores: (id) => me.ignores(id),
+      opened: this.#opened,
     });
-    const roomName = rooms.get(log.room)?.name ?? log.room;
+    const room = rooms.get(log.room);
+    const roomName = room ? inWords(room) : log.room;
     this.#rows.update(rows, { room: log.room, roomName, me: user.id, names, times: this.#times });
+    this.#menus.settle();
   }
 
   /** @param {import("../models/room-log.js").RoomLog} log */
@@ -214,10 +225,11 @@ export class MessageLog extends PartElement {
 
   #drawEmpty() {
     const { follower, rooms, connection } = this.#chat;
-    const { log, problem, room } = follower;
+    const { log, problem } = follower;
     const empty = this.child("empty", HTMLElement);
     const quiet = log?.entries.length === 0 && log.reachesStart && this.#chat.unsent.of(log.room).length === 0;
-    const name = rooms.get(room)?.name ?? "";
+    const room = rooms.get(follower.room);
+    const name = room ? inWords(room) : "";
     let words = "";
     if (problem) words = problem.code === "no_room" ? "There is no such room." : `This room cannot be shown: ${problem.message}.`;
     else if (quiet) words = `Nothing has been said in ${name} yet. Go on, start a chinwag.`;
@@ -230,11 +242,31 @@ export class MessageLog extends PartElement {
   }
 
   /** @param {Event} event */
-  #acted(event) {
-    const button = event.target instanceof Element ? event.target.closest("button[data-action]") : null;
-    if (!(button instanceof HTMLButtonElement) || !button.dataset.txn) return;
-    if (button.dataset.action === "retry") this.#chat.retry(button.dataset.txn);
-    else this.#chat.unsent.discard(button.dataset.txn);
+  #acted({ target }) {
+    if (!(target instanceof Element)) return;
+    const button = target.closest("button");
+    const { action, txn, seqs } = button?.dataset ?? {};
+    if (action === "retry" && txn) this.#chat.retry(txn);
+    else if (action === "discard" && txn) this.#chat.unsent.discard(txn);
+    else if (action === "open" && seqs) this.#unfold(seqs.split(" ").map(Number));
+    else this.#askedAbout(target);
+  }
+
+  /** @param {number[]} seqs */
+  #unfold(seqs) {
+    for (const seq of seqs) this.#opened.add(seq);
+    this.#soon();
+  }
+
+  /** @param {Element} target */
+  #askedAbout(target) {
+    const article = target.closest("article");
+    const seq = Number(article?.dataset.seq);
+    const message = this.#chat.follower.log?.entries.find((entry) => entry.seq === seq);
+    const button = target.closest(".message__more");
+    if (!message) return;
+    if (button instanceof HTMLElement) this.dispatchEvent(new CustomEvent("menu", { detail: { message, button } }));
+    else if (target.closest(".message__author, .message__avatar")) this.dispatchEvent(new CustomEvent("person", { detail: message.author }));
   }
 }
 

@@ -2,6 +2,7 @@
 // sanitised html enters the page; everything else goes in as text. It must not know scrolling or the models.
 
 import { addressOf } from "../models/address.js";
+import { noticeOf } from "../models/notices.js";
 
 /** @typedef {import("../models/rows.js").Row} Row */
 /** @typedef {import("../models/rows.js").MessageRow} MessageRow */
@@ -25,7 +26,7 @@ const STATE_WORDS = { confirmed: "", sent: "", pending: "Sending…", failed: "N
 export function createRow(row) {
   if (row.type === "message") return cloneMessage();
   const element = document.createElement("div");
-  element.className = row.type === "notice" ? "notice-row" : `divider divider--${row.type}`;
+  element.className = row.type === "notice" || row.type === "folded" ? `${row.type}-row` : `divider divider--${row.type}`;
   if (row.type === "day" || row.type === "unread") element.setAttribute("role", "separator");
   return element;
 }
@@ -37,10 +38,11 @@ export function createRow(row) {
  */
 export function looksOf(row, context) {
   if (row.type === "day") return context.times.day(row.at);
-  if (row.type !== "message" && row.type !== "notice") return context.roomName;
+  if (row.type === "folded") return foldedWords(row, context);
+  if (row.type === "notice") return noticeOf(row.event, (user) => context.names.nameOf(user));
+  if (row.type !== "message") return context.roomName;
   const { event } = row;
   const who = [context.names.nameOf(event.author), context.names.pictureOf(event.author.id)];
-  if (row.type === "notice") return [who, event.change].join("\n");
   return [who, row.lead, row.state, row.reason, event.at, event.redacted, event.edited, event.html ?? event.text].join("\n");
 }
 
@@ -58,8 +60,29 @@ export function fillRow(element, row, context) {
   if (row.type === "day") words.textContent = context.times.day(row.at);
   else if (row.type === "unread") words.textContent = "New";
   else if (row.type === "beginning") words.textContent = `This is where ${context.roomName} begins.`;
-  else words.textContent = `${context.names.nameOf(row.event.author)} ${row.event.change === "left" ? "left" : "joined"}`;
+  else if (row.type === "folded") words.textContent = foldedWords(row, context);
+  else words.textContent = noticeOf(row.event, (user) => context.names.nameOf(user));
   element.replaceChildren(words);
+  if (row.type === "folded") element.append(" ", openButton(row.seqs));
+}
+
+/**
+ * @param {import("../models/rows.js").FoldedRow} row
+ * @param {RowContext} context
+ */
+function foldedWords({ author, seqs }, { names }) {
+  return `${seqs.length === 1 ? "A message" : `${seqs.length} messages`} of ${names.nameOf(author)}, whom you ignore.`;
+}
+
+/** @param {number[]} seqs */
+function openButton(seqs) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "message__action";
+  button.dataset.action = "open";
+  button.dataset.seqs = seqs.join(" ");
+  button.textContent = "Show";
+  return button;
 }
 
 /**
@@ -81,6 +104,7 @@ function fillMessage(element, { event, lead, own, state, reason }, context) {
   if (!lead) picture.removeAttribute("src");
   else if (picture.getAttribute("src") !== source) picture.src = source;
   part(element, ".message__author", HTMLElement).textContent = name;
+  part(element, ".message__more", HTMLButtonElement).hidden = state !== "confirmed";
 
   fillTime(element, event, lead, state, context);
   fillBody(part(element, ".message__body", HTMLElement), event);

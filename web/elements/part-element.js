@@ -1,4 +1,5 @@
-// The base of the page's elements: finds the parts of its own markup, which stands in index.html, by their name.
+// The base of the page's elements: finds the parts of its own markup, which stands in index.html, by their name; and
+// the one element of a kind that the page has.
 // It must not know any model.
 
 export class PartElement extends HTMLElement {
@@ -34,4 +35,16 @@ export class PartElement extends HTMLElement {
     part.hidden = words === "";
     if (part.textContent !== words) part.textContent = words;
   }
+}
+
+/**
+ * @template {HTMLElement} T
+ * @param {string} name
+ * @param {new () => T} type
+ * @returns {T}
+ */
+export function element(name, type) {
+  const found = document.querySelector(name);
+  if (found instanceof type) return found;
+  throw new Error(`the page has no <${name}>`);
 }

@@ -1,8 +1,10 @@
 // <people-list>: who is in the open room now. In a large room names come a page at a time, on asking.
-// It must not know how presence travels.
+// It must not know how presence travels, nor what is shown of the one who is chosen.
 
 import { PartElement } from "./part-element.js";
+import { personLine } from "./person-line.js";
 
+/** Dispatches `person` with the one who was chosen. */
 export class PeopleList extends PartElement {
   /** @type {import("../models/chat.js").Chat} */ #chat;
   /** @type {Map<string, HTMLLIElement>} */ #items = new Map();
@@ -13,6 +15,11 @@ export class PeopleList extends PartElement {
     chat.presence.addEventListener("change", () => this.#draw());
     chat.names.addEventListener("change", () => this.#draw());
     this.child("more", HTMLElement).addEventListener("click", () => chat.learnNames());
+    this.child("list", HTMLElement).addEventListener("click", ({ target }) => {
+      const line = target instanceof Element ? target.closest("button") : null;
+      const person = chat.presence.people.find(({ id }) => id === line?.value);
+      if (person) this.dispatchEvent(new CustomEvent("person", { detail: person }));
+    });
   }
 
   #draw() {
@@ -21,7 +28,10 @@ export class PeopleList extends PartElement {
     this.child("count", HTMLElement).textContent = String(presence.count);
     const items = people.map((person) => this.#item(person));
     this.#items = new Map(people.map(({ id }, index) => [id, /** @type {HTMLLIElement} */ (items[index])]));
-    this.child("list", HTMLElement).replaceChildren(...items);
+    const list = this.child("list", HTMLElement);
+    // Replacing children takes the focus from a line that stays.
+    const same = items.length === list.children.length && items.every((item, index) => item === list.children[index]);
+    if (!same) list.replaceChildren(...items);
     this.child("unnamed", HTMLElement).hidden = unnamed === 0;
     this.child("unnamed-words", HTMLElement).textContent = people.length ? `and ${unnamed} more` : `${unnamed} people`;
   }
@@ -29,30 +39,20 @@ export class PeopleList extends PartElement {
   /** @param {import("../wire.js").Author} person */
   #item(person) {
     const { names, user } = this.#chat;
-    const item = this.#items.get(person.id) ?? createItem();
-    const [picture, name, you] = [...item.children];
-    const source = names.pictureOf(person.id);
-    if (picture?.getAttribute("src") !== source) picture?.setAttribute("src", source);
-    if (name) name.textContent = names.nameOf(person);
-    if (you) you.textContent = person.id === user.id ? "you" : "";
+    const line = {
+      id: person.id,
+      name: names.nameOf(person),
+      picture: names.pictureOf(person.id),
+      note: person.id === user.id ? "you" : "",
+    };
+    const kept = this.#items.get(person.id);
+    const looks = `${line.name}\n${line.picture}`;
+    if (kept?.dataset.looks === looks) return kept;
+    const item = kept ?? document.createElement("li");
+    item.dataset.looks = looks;
+    item.replaceChildren(personLine(line));
     return item;
   }
-}
-
-function createItem() {
-  const item = document.createElement("li");
-  item.className = "people__person";
-  const picture = document.createElement("img");
-  picture.className = "avatar";
-  picture.alt = "";
-  picture.width = 28;
-  picture.height = 28;
-  const name = document.createElement("span");
-  name.className = "people__name";
-  const you = document.createElement("span");
-  you.className = "people__you";
-  item.append(picture, name, you);
-  return item;
 }
 
 customElements.define("people-list", PeopleList);

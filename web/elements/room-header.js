@@ -1,6 +1,7 @@
-// <room-header>: the open room's name and topic, joining and leaving it, and the way to both drawers.
-// It must not know what is shown below it.
+// <room-header>: the open room's name, topic and marks, joining and leaving it, and the way to its settings and to both
+// drawers. It must not know what is shown below it.
 
+import { isInRoomAtLeast } from "../models/roles.js";
 import { countLabel, LOBBY } from "../models/rooms.js";
 import { joinRoom, leaveRoom } from "../rest.js";
 import { PartElement } from "./part-element.js";
@@ -11,20 +12,26 @@ export class RoomHeader extends PartElement {
   /** @param {import("../models/chat.js").Chat} chat */
   connect(chat) {
     this.#chat = chat;
-    for (const model of [chat.rooms, chat.presence, chat.follower]) model.addEventListener("change", () => this.#draw());
+    for (const model of [chat.rooms, chat.presence, chat.follower, chat.me]) model.addEventListener("change", () => this.#draw());
     chat.addEventListener("open", () => this.#draw());
     this.child("join", HTMLButtonElement).addEventListener("click", () => this.#change(joinRoom));
     this.child("leave", HTMLButtonElement).addEventListener("click", () => this.#change(leaveRoom));
   }
 
   #draw() {
-    const { rooms, presence, follower } = this.#chat;
+    const { rooms, presence, follower, me } = this.#chat;
     const room = rooms.get(this.#chat.room);
     const gone = Boolean(follower.problem);
     this.child("name", HTMLElement).textContent = room?.name ?? "";
-    this.say("topic", follower.log?.topic ?? "");
-    this.child("join", HTMLElement).hidden = gone || !room || room.joined;
-    this.child("leave", HTMLElement).hidden = gone || !room?.joined || room.room === LOBBY;
+    this.say("topic", room?.topic ?? "");
+    this.child("private", HTMLElement).hidden = room?.kind !== "private";
+    this.child("announcement", HTMLElement).hidden = !room?.announcement;
+    this.child("archived", HTMLElement).hidden = !room?.archived;
+    const looksAfter = room && room.kind !== "direct" && isInRoomAtLeast(room, me, "moderator");
+    this.child("settings", HTMLElement).hidden = gone || !looksAfter;
+    this.child("join", HTMLElement).hidden = gone || !room || room.joined || room.archived;
+    // Who leaves a private room cannot come back alone: that is asked about, among its members.
+    this.child("leave", HTMLElement).hidden = gone || !room?.joined || room.kind !== "public" || room.room === LOBBY;
     this.child("count", HTMLElement).textContent = String(presence.count);
     this.child("count-words", HTMLElement).textContent = `People here: ${presence.count}`;
     const elsewhere = rooms.unread - (room?.unread ?? 0);

@@ -1,4 +1,4 @@
-// The page's addresses: / is home, /r/ROOM a room, /r/ROOM/SEQ a message in it.
+// The page's addresses: / is home, /r/ROOM a room, /r/ROOM/SEQ a message in it, /join#TOKEN a link to come in by.
 // Pure. It must not know the browser's history or which room is open.
 
 /** @typedef {{room: string | null, seq?: number}} Place */
@@ -20,6 +20,15 @@ export function parseAddress(path) {
 export function addressOf(room, seq) {
   const path = `/r/${encodeURIComponent(room)}`;
   return seq === undefined ? path : `${path}/${seq}`;
+}
+
+/**
+ * @param {string} path
+ * @param {string} hash
+ * @returns {string | null} the token of a link to come in by
+ */
+export function linkOf(path, hash) {
+  return path === "/join" && hash.length > 1 ? hash.slice(1) : null;
 }
 
 /** @param {string} part */

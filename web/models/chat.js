@@ -3,10 +3,12 @@
 
 import { Drafts } from "./drafts.js";
 import { Follower } from "./follower.js";
+import { Me } from "./me.js";
 import { Names } from "./names.js";
+import { PlaceLook } from "./place-look.js";
 import { Presence } from "./presence.js";
 import { Reading } from "./reading.js";
-import { Rooms } from "./rooms.js";
+import { inWords, Rooms } from "./rooms.js";
 import { Sender } from "./sender.js";
 import { Typing } from "./typing.js";
 import { Unsent } from "./unsent.js";
@@ -17,20 +19,22 @@ import { Unsent } from "./unsent.js";
 
 const NAMES_AT_ONCE = 100;
 
-/** Dispatches `open`, `post`, and `stranger` when hello greets someone else. */
+/** Dispatches `open`, `post`, `stranger` when hello greets someone else, and `lost` when the open room's right ended. */
 export class Chat extends EventTarget {
   #sender;
 
   /**
    * @param {object} parts
-   * @param {import("../wire.js").Author} parts.user
+   * @param {import("../wire.js").Author & ConstructorParameters<typeof Me>[0]} parts.user
    * @param {import("./connection.js").Connection} parts.connection
    * @param {import("../storage.js").Storage} parts.storage
    * @param {import("./clock.js").Clock} parts.clock
    */
   constructor({ user, connection, storage, clock }) {
     super();
-    this.user = user;
+    /** @type {import("../wire.js").Author} */ this.user = { id: user.id, name: user.name };
+    this.me = new Me(user);
+    this.place = new PlaceLook();
     this.connection = connection;
     this.textBytes = Infinity;
     this.names = new Names();
@@ -52,6 +56,7 @@ export class Chat extends EventTarget {
     connection.addEventListener("push", (event) => this.#pushed(/** @type {CustomEvent} */ (event).detail));
     this.follower.addEventListener("event", (event) => this.#took(/** @type {CustomEvent} */ (event).detail));
     this.follower.addEventListener("change", () => this.#settle());
+    this.follower.addEventListener("lost", () => this.room && this.#lose(this.room));
   }
 
   /** The id of the room that is open. */
@@ -130,6 +135,7 @@ export class Chat extends EventTarget {
       return;
     }
     this.user = { id: hello.user.id, name: hello.user.name };
+    this.me.greeted(hello.user);
     this.textBytes = hello.limits.text_bytes;
     this.rooms.replace(hello.rooms);
     this.typing.clear();
@@ -147,6 +153,8 @@ export class Chat extends EventTarget {
     else if (push.type === "room") this.#counted(push);
     else if (push.type === "reset") this.follower.wasReset(push.room);
     else if (push.type === "user") this.#renamed(push);
+    else if (push.type === "me") this.me.apply(push);
+    else if (push.type === "place") this.place.apply(push);
     else if (push.type === "presence" && push.room === this.room) this.presence.apply(push);
     else if (push.type === "typing" && push.room === this.room) this.typing.replace(push.users);
   }
@@ -156,6 +164,25 @@ export class Chat extends EventTarget {
     const known = this.rooms.get(push.room);
     const { read, unread, mentions } = known && this.reading.knowsBetter(push) ? known : push;
     this.rooms.update({ ...push, read, unread, mentions });
+    if (push.gone) this.#rightEnded(push.room);
+  }
+
+  // Who has left a public room may still read it, unless it was deleted: then asking for it again says so.
+  /** @param {string} room */
+  #rightEnded(room) {
+    const isPublic = this.rooms.get(room)?.kind === "public";
+    if (!isPublic) this.#lose(room);
+    else if (room === this.room) this.follower.resume();
+  }
+
+  /** @param {string} room */
+  #lose(room) {
+    const known = this.rooms.get(room);
+    const name = known ? inWords(known) : room;
+    const wasOpen = room === this.room;
+    this.follower.drop(room);
+    this.rooms.remove(room);
+    if (wasOpen) this.dispatchEvent(new CustomEvent("lost", { detail: { name } }));
   }
 
   /** @param {EventPush} event */
@@ -181,6 +208,7 @@ export class Chat extends EventTarget {
   #renamed(user) {
     this.names.changed(user);
     this.presence.rename(user);
+    this.rooms.rename(user);
     if (user.id === this.user.id) this.user = { id: user.id, name: user.name };
   }
 }

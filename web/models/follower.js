@@ -12,7 +12,10 @@ const PAGE = 50;
 const KEPT_LOGS = 6;
 const WORTH_CATCHING_UP = 200;
 
-/** Dispatches `change`, `event` (each event taken) and `reset` (what was shown could not be continued). */
+/**
+ * Dispatches `change`, `event` (each event taken), `reset` (what was shown could not be continued) and `lost` (what was
+ * shown is there no more, not for oneself).
+ */
 export class Follower extends EventTarget {
   #connection;
   /** @type {Map<string, RoomLog>} */ #kept = new Map();
@@ -93,6 +96,16 @@ export class Follower extends EventTarget {
     await this.#guarded((isCurrent) => this.#startAfresh(isCurrent));
   }
 
+  /** @param {string} room one whose right has ended: nothing of it stays */
+  drop(room) {
+    this.#kept.delete(room);
+    if (room !== this.room) return;
+    this.log = null;
+    this.problem = { code: "no_room", message: "no such room" };
+    this.#turn++;
+    this.#changed();
+  }
+
   #catchUp() {
     return this.#guarded(async (isCurrent) => {
       if (this.log) {
@@ -150,8 +163,10 @@ export class Follower extends EventTarget {
       await run(isCurrent);
     } catch (error) {
       if (error instanceof CommandError && isCurrent()) {
+        const wasShown = this.log !== null;
         this.problem = { code: error.code, message: error.message };
         this.log = null;
+        if (wasShown && error.code === "no_room") this.dispatchEvent(new Event("lost"));
       } else if (!(error instanceof CommandError || error instanceof Disconnected)) {
         throw error;
       }

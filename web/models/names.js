@@ -6,7 +6,8 @@
 /** Dispatches `change`. */
 export class Names extends EventTarget {
   /** @type {Map<string, string>} */ #names = new Map();
-  /** @type {Map<string, number>} */ #pictures = new Map();
+  /** @type {Map<string, string>} */ #pictures = new Map();
+  #changes = 0;
 
   /** @param {Author} user */
   nameOf({ id, name }) {
@@ -15,15 +16,19 @@ export class Names extends EventTarget {
 
   /** @param {string} id */
   pictureOf(id) {
-    const version = this.#pictures.get(id);
-    const path = `/avatars/${encodeURIComponent(id)}`;
-    return version ? `${path}?v=${version}` : path;
+    return this.#pictures.get(id) ?? pathOf(id);
   }
 
-  /** @param {Author} user the push `user` */
-  changed({ id, name }) {
+  // The server numbers the pictures that were chosen. One drawn from the name has no number, and is new all the same.
+  /** @param {import("../wire.js").UserPush} user */
+  changed({ id, name, picture = pathOf(id) }) {
     this.#names.set(id, name);
-    this.#pictures.set(id, (this.#pictures.get(id) ?? 0) + 1);
+    this.#pictures.set(id, picture.includes("?") ? picture : `${picture}?changed=${++this.#changes}`);
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** @param {string} id */
+function pathOf(id) {
+  return `/avatars/${encodeURIComponent(id)}`;
 }

@@ -21,14 +21,13 @@ export class RoomLog {
   constructor(room, page, { reachesEnd = true } = {}) {
     this.room = room;
     this.epoch = page.epoch;
-    this.topic = "";
     this.reachesStart = !page.more;
     this.reachesEnd = reachesEnd;
     this.#cursor = page.head;
     this.#entries = [...page.messages];
   }
 
-  /** Messages, and the comings and goings seen live among them. */
+  /** Messages, and the comings, goings and changes of the room seen live among them. */
   get entries() {
     return /** @type {readonly RoomEvent[]} */ (this.#entries);
   }
@@ -55,14 +54,12 @@ export class RoomLog {
   apply(event) {
     if (event.seq !== this.#cursor + 1) return false;
     this.#cursor = event.seq;
-    if (event.kind === "message" || event.kind === "member") {
+    if (event.kind === "message" || event.kind === "member" || event.kind === "topic") {
       if (this.reachesEnd && event.seq > (this.last ?? 0)) this.#entries.push(event);
     } else if (event.kind === "edit" || event.kind === "delete") {
       this.#changes.push(event);
       this.#changes.splice(0, this.#changes.length - CHANGES_KEPT);
       this.#change(event);
-    } else if (event.kind === "topic") {
-      this.topic = event.topic ?? "";
     }
     return true;
   }
@@ -115,15 +112,16 @@ export class RoomLog {
 
   /** @param {RoomEvent} change */
   #change(change) {
-    const index = this.#entries.findIndex(({ seq }) => seq === change.target);
-    const entry = this.#entries[index];
-    if (!entry || entry.redacted) return;
-    if (change.kind === "delete") {
-      const { seq, kind, id, at, author } = entry;
-      this.#entries[index] = { seq, kind, id, at, author, redacted: true };
-    } else {
-      const { text, html, mentions } = change;
-      this.#entries[index] = { ...entry, text, html, mentions, edited: true };
-    }
+    const { kind, target, all_of, text, html, mentions } = change;
+    this.#entries = this.#entries.map((entry) => {
+      const meant = all_of === undefined ? entry.seq === target : entry.author.id === all_of;
+      if (!meant || entry.kind !== "message" || entry.redacted) return entry;
+      return kind === "delete" ? emptied(entry) : { ...entry, text, html, mentions, edited: true };
+    });
   }
+}
+
+/** @param {RoomEvent} entry @returns {RoomEvent} its place, without what it said */
+function emptied({ seq, kind, id, at, author }) {
+  return { seq, kind, id, at, author, redacted: true };
 }

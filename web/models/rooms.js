@@ -1,12 +1,33 @@
-// The rooms one has joined (and the one being visited), with what is unread in each, and the page's title made of
-// it. It must not know logs, the connection or the DOM.
+// The rooms one has joined (and the one being visited): what each is, what is unread in it, and the page's title made
+// of it. It must not know logs, the connection or the DOM.
 
 /** @typedef {import("../wire.js").RoomSummary} RoomSummary */
 /** @typedef {import("../wire.js").RoomPush} RoomPush */
 /** @typedef {import("../wire.js").RoomEvent} RoomEvent */
-/** @typedef {{room: string, name: string, head: number, read: number, unread: number, mentions: number, joined: boolean}} Room */
+/** @typedef {import("../wire.js").RoomDetails} RoomDetails */
+/** @typedef {import("../wire.js").Author} Author */
+
+/**
+ * @typedef {object} Room
+ * @property {string} room
+ * @property {string} name of a direct room: the others' names
+ * @property {import("../wire.js").RoomKind} kind
+ * @property {string} topic
+ * @property {import("../wire.js").RoomRole | null} role one's own
+ * @property {boolean} announcement
+ * @property {boolean} archived
+ * @property {Author[]} with the others, in a direct room
+ * @property {number} slow_seconds
+ * @property {boolean} guests whether guests may enter
+ * @property {number} head
+ * @property {number} read
+ * @property {number} unread
+ * @property {number} mentions
+ * @property {boolean} joined
+ */
 
 export const LOBBY = "lobby";
+const ALONE = "Only you";
 const COUNTED_TO = 99;
 
 /** Dispatches `change`. */
@@ -18,11 +39,10 @@ export class Rooms extends EventTarget {
     return room === null ? undefined : this.#rooms.get(room);
   }
 
-  /** The lobby, then by name: a list that moves under the pointer is no help. */
+  /** The lobby, then rooms and then conversations by name: a list that moves under the pointer is no help. */
   get list() {
-    return [...this.#rooms.values()].sort(
-      (a, b) => Number(b.room === LOBBY) - Number(a.room === LOBBY) || a.name.localeCompare(b.name),
-    );
+    const place = (/** @type {Room} */ { room, kind }) => (room === LOBBY ? 0 : kind === "direct" ? 2 : 1);
+    return [...this.#rooms.values()].sort((a, b) => place(a) - place(b) || a.name.localeCompare(b.name));
   }
 
   get unread() {
@@ -31,9 +51,8 @@ export class Rooms extends EventTarget {
 
   /** @param {RoomSummary[]} summaries what hello says; a room being visited stays */
   replace(summaries) {
-    const visited = this.list.filter(({ joined }) => !joined);
-    this.#rooms.clear();
-    for (const room of visited) this.#rooms.set(room.room, room);
+    const joined = new Set(summaries.map(({ room }) => room));
+    for (const known of this.list) if (known.joined && !joined.has(known.room)) this.#rooms.delete(known.room);
     for (const summary of summaries) this.#put(summary);
     this.#changed();
   }
@@ -42,7 +61,31 @@ export class Rooms extends EventTarget {
   update(push) {
     const known = this.#rooms.get(push.room);
     if (!push.gone) this.#put(push);
-    else if (known) this.#rooms.set(push.room, { ...known, joined: false });
+    else if (known) this.#rooms.set(push.room, { ...known, joined: false, role: null });
+    this.#changed();
+  }
+
+  /** @param {RoomDetails} details of a room that is listed; others are passed over */
+  learn({ room, name, kind, topic, announcement, archived, slow_seconds, guests, role }) {
+    const known = this.#rooms.get(room);
+    if (!known) return;
+    const shown = kind === "direct" ? known.name : name;
+    this.#rooms.set(room, { ...known, name: shown, kind, topic, announcement, archived, slow_seconds, guests, role });
+    this.#changed();
+  }
+
+  /** @param {string} room one that is gone, or closed to oneself */
+  remove(room) {
+    if (this.#rooms.delete(room)) this.#changed();
+  }
+
+  /** @param {Author} user with a new name: conversations are called by it */
+  rename({ id, name }) {
+    for (const known of this.list) {
+      if (!known.with.some((other) => other.id === id)) continue;
+      const others = known.with.map((other) => (other.id === id ? { id, name } : other));
+      this.#rooms.set(known.room, { ...known, with: others, name: listed(others) });
+    }
     this.#changed();
   }
 
@@ -55,7 +98,7 @@ export class Rooms extends EventTarget {
       if (!joined && other !== room) this.#rooms.delete(other);
     }
     const known = this.#rooms.get(room);
-    const entry = known ?? { room, name: room, head: 0, read: 0, unread: 0, mentions: 0, joined: room === LOBBY };
+    const entry = known ?? unknown(room);
     this.#rooms.set(room, { ...entry, name: name ?? entry.name });
     this.#changed();
   }
@@ -68,7 +111,7 @@ export class Rooms extends EventTarget {
   arrived(event, me) {
     const room = this.#rooms.get(event.room);
     if (!room || event.seq <= room.head) return;
-    const next = { ...room, head: event.seq };
+    const next = { ...room, ...changesBy(event, me), head: event.seq };
     if (event.kind === "message" && event.author.id === me) {
       Object.assign(next, { read: event.seq, unread: 0, mentions: 0 });
     } else if (event.kind === "message") {
@@ -92,14 +135,68 @@ export class Rooms extends EventTarget {
 
   /** @param {RoomSummary} summary */
   #put(summary) {
-    const { room, head, read, unread, mentions } = summary;
-    const name = summary.name ?? this.#rooms.get(room)?.name ?? room;
-    this.#rooms.set(room, { room, name, head, read, unread, mentions, joined: true });
+    const { room, head, read, unread, mentions, topic = "", announcement = false, archived = false } = summary;
+    const known = this.#rooms.get(room) ?? unknown(room);
+    const { kind = known.kind, role = known.role, with: others = [] } = summary;
+    const name = kind === "direct" ? listed(others) : (summary.name ?? known.name);
+    const what = { name, kind, topic, role, announcement, archived, with: others };
+    this.#rooms.set(room, { ...known, ...what, head, read, unread, mentions, joined: true });
   }
 
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/**
+ * @param {Pick<Room, "kind" | "name">} room
+ * @returns {string} what it is called within a sentence
+ */
+export function inWords({ kind, name }) {
+  return kind === "direct" ? `your conversation with ${name}` : name;
+}
+
+/** @param {string} room @returns {Room} one of which nothing is known but its address */
+function unknown(room) {
+  return {
+    room,
+    name: room,
+    kind: "public",
+    topic: "",
+    role: null,
+    announcement: false,
+    archived: false,
+    with: [],
+    slow_seconds: 0,
+    guests: false,
+    head: 0,
+    read: 0,
+    unread: 0,
+    mentions: 0,
+    joined: room === LOBBY,
+  };
+}
+
+/** @param {Author[]} others */
+function listed(others) {
+  const names = others.map(({ name }) => name);
+  if (names.length < 2) return names[0] ?? ALONE;
+  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+/**
+ * @param {RoomEvent} event
+ * @param {string} me
+ * @returns {Partial<Room>}
+ */
+function changesBy({ kind, change, topic, name, announcement, archived, user, role }, me) {
+  if (kind === "topic") {
+    const changes = Object.entries({ topic, name, announcement, archived });
+    return Object.fromEntries(changes.filter(([, value]) => value !== undefined));
+  }
+  if (kind !== "member") return {};
+  if (change === "public" || change === "private") return { kind: change };
+  return change === "role" && user?.id === me && role ? { role } : {};
 }
 
 /**
@@ -114,9 +211,10 @@ export function countLabel(count) {
 /**
  * @param {Rooms} rooms
  * @param {string | null} open
+ * @param {string} place
  */
-export function pageTitle(rooms, open) {
+export function pageTitle(rooms, open, place) {
   const name = rooms.get(open)?.name;
   const count = countLabel(rooms.unread);
-  return [count && `(${count})`, name ? `${name} · Chinwag` : "Chinwag"].filter(Boolean).join(" ");
+  return [count && `(${count})`, name ? `${name} · ${place}` : place].filter(Boolean).join(" ");
 }

@@ -1,4 +1,5 @@
-// What the log shows, from top to bottom: its beginning, days, the unread line, and messages in runs of one author.
+// What the log shows, from top to bottom: its beginning, days, the unread line, and messages in runs of one author;
+// those of people one ignores are folded to one line a run, until it is opened.
 // Each row has a key that outlives changes to it, so that the view can tell a new row from a changed one.
 // Pure. It must not know the DOM, nor words for people.
 
@@ -19,7 +20,8 @@
 
 /** @typedef {{type: "beginning", key: string} | {type: "day", key: string, at: number} | {type: "unread", key: string}} Divider */
 /** @typedef {{type: "notice", key: string, event: RoomEvent}} NoticeRow */
-/** @typedef {Divider | NoticeRow | MessageRow} Row */
+/** @typedef {{type: "folded", key: string, author: import("../wire.js").Author, seqs: number[]}} FoldedRow */
+/** @typedef {Divider | NoticeRow | FoldedRow | MessageRow} Row */
 
 const RUN_BREAKS_MS = 5 * 60_000;
 
@@ -30,9 +32,11 @@ const RUN_BREAKS_MS = 5 * 60_000;
  * @param {number | null} parts.line messages of others after this seq are new
  * @param {import("../wire.js").Author} parts.me
  * @param {(at: number) => string} parts.dayKey
+ * @param {(id: string) => boolean} parts.ignores
+ * @param {ReadonlySet<number>} parts.opened messages of ignored people that one wants to read all the same
  * @returns {Row[]}
  */
-export function buildRows({ log, unsent, line, me, dayKey }) {
+export function buildRows({ log, unsent, line, me, dayKey, ignores, opened }) {
   /** @type {Row[]} */
   const rows = log.reachesStart ? [{ type: "beginning", key: "beginning" }] : [];
   let day = "";
@@ -48,17 +52,23 @@ export function buildRows({ log, unsent, line, me, dayKey }) {
       before = null;
       rows.push({ type: "day", key: `day:${day}`, at });
     }
-    if (event.kind === "member") {
+    if (event.kind !== "message") {
       before = null;
       rows.push({ type: "notice", key: `seq:${event.seq}`, event });
       continue;
     }
     const own = event.author.id === me.id;
+    const folded = ignores(event.author.id) && !opened.has(event.seq);
     if (line !== null && event.seq <= line) lineDue = true;
-    else if (lineDue && !own) {
+    else if (lineDue && !own && !folded) {
       lineDue = false;
       before = null;
       rows.push({ type: "unread", key: "unread" });
+    }
+    if (folded) {
+      before = null;
+      fold(rows, event);
+      continue;
     }
     const key = own && event.txn_id ? `txn:${event.txn_id}` : `seq:${event.seq}`;
     /** @type {MessageRow} */
@@ -71,13 +81,25 @@ export function buildRows({ log, unsent, line, me, dayKey }) {
 }
 
 /**
+ * @param {Row[]} rows
+ * @param {RoomEvent} event
+ */
+function fold(rows, { seq, author }) {
+  const last = rows.at(-1);
+  if (last?.type === "folded" && last.author.id === author.id) last.seqs.push(seq);
+  else rows.push({ type: "folded", key: `folded:${seq}`, author, seqs: [seq] });
+}
+
+/**
  * @param {import("./room-log.js").RoomLog} log
  * @param {import("../wire.js").Author} me
  * @returns {{event: RoomEvent, state: MessageRow["state"], reason?: string}[]}
  */
 function confirmed(log, me) {
   // One's own coming is no news to oneself.
-  const shown = log.entries.filter((event) => event.kind !== "member" || event.author.id !== me.id);
+  const isOwnComing = (/** @type {RoomEvent} */ { kind, author, change }) =>
+    kind === "member" && author.id === me.id && (change === "joined" || change === "left");
+  const shown = log.entries.filter((event) => !isOwnComing(event));
   return shown.map((event) => ({ event, state: "confirmed" }));
 }
 

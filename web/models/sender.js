@@ -11,6 +11,8 @@ const RATE_WAIT_MS = 1_000;
 const REASONS = {
   too_long: "it is too long",
   not_allowed: "you may not write here",
+  muted: "a moderator has muted you for now",
+  banned: "you are banned from here",
   no_room: "this room is gone",
   unavailable: "the server could not store it",
 };
@@ -69,7 +71,7 @@ export class Sender {
    * @param {CommandError} error
    */
   async #refused(txnId, error) {
-    if (error.code === "rate_limited") {
+    if (error.code === "rate_limited" || error.code === "slow_mode") {
       await sleep(this.#clock, error.details.retry_after_ms ?? RATE_WAIT_MS);
     } else if (error.code === "unknown_outcome") {
       await sleep(this.#clock, UNKNOWN_OUTCOME_WAIT_MS);

@@ -2,6 +2,8 @@
 // between two days. It must not know messages.
 
 const DAY_MS = 86_400_000;
+// A mute or ban without an end has one that nobody lives to see.
+const FOR_GOOD = Date.parse("3000-01-01T00:00:00Z");
 
 export class Times {
   #now;
@@ -45,6 +47,19 @@ export class Times {
   /** @param {number} at @returns {string} the same for two times of one local day */
   dayKey(at) {
     return this.#dayKey.format(at);
+  }
+
+  /** @param {number} at */
+  moment(at) {
+    return `${this.day(at)}, ${this.hour(at)}`;
+  }
+
+  /** @param {string | null} end null for what somebody has to lift @returns {string} */
+  until(end) {
+    const at = end === null ? FOR_GOOD : Date.parse(end);
+    if (at >= FOR_GOOD) return "until somebody lifts it";
+    const today = this.dayKey(at) === this.dayKey(this.#now());
+    return `until ${today ? this.hour(at) : this.moment(at)}`;
   }
 
   /** @param {number} at */

@@ -182,6 +182,91 @@ test("a rename shows everywhere", async () => {
   assert.notEqual(chat.names.pictureOf(ALICE.id), chat.names.pictureOf("other"));
 });
 
+test("a push about oneself changes role and mute, one about the place its name", async () => {
+  const { chat, socket } = await inLobby();
+  socket().says({ type: "me", role: "moderator", muted_until: "2026-11-20T10:00:00Z" });
+  assert.deepEqual([chat.me.role, chat.me.mutedUntil], ["moderator", "2026-11-20T10:00:00Z"]);
+  socket().says({ type: "place", name: "Kitchen table", welcome: "", accent: "#7a3cff" });
+  assert.deepEqual([chat.place.name, chat.place.accent], ["Kitchen table", "#7a3cff"]);
+});
+
+/** @param {Chat} chat */
+function losses(chat) {
+  /** @type {string[]} */
+  const names = [];
+  chat.addEventListener("lost", (event) => names.push(/** @type {CustomEvent} */ (event).detail.name));
+  return names;
+}
+
+test("a right that ended takes a private room off the list, and what was read of it; open, it is told", async () => {
+  const { chat, socket } = await inLobby();
+  const lost = losses(chat);
+  const secret = summary("s1", { name: "Secret", kind: "private", role: "member" });
+  socket().says({ type: "room", ...secret });
+  chat.open("s1");
+  await socket().replies("history", page(1, 3));
+  await socket().replies("subscribe", SUBSCRIBED);
+  socket().says({ type: "room", ...secret, gone: true });
+  assert.deepEqual(lost, ["Secret"]);
+  assert.equal(chat.rooms.get("s1"), undefined);
+  assert.equal(chat.follower.log, null);
+});
+
+test("one that is not open goes without a word", async () => {
+  const { chat, socket } = await inLobby();
+  const lost = losses(chat);
+  const secret = summary("s1", { name: "Secret", kind: "private", role: "member" });
+  socket().says({ type: "room", ...secret });
+  socket().says({ type: "room", ...secret, gone: true });
+  assert.deepEqual(lost, []);
+  assert.equal(chat.rooms.get("s1"), undefined);
+});
+
+test("who has left a public room may read on, unless it is there no more", async () => {
+  const { chat, socket } = await inLobby();
+  const lost = losses(chat);
+  const garden = summary("garden", { name: "Garden", kind: "public", role: "member" });
+  socket().says({ type: "room", ...garden });
+  chat.open("garden");
+  await socket().replies("history", page(1, 3));
+  await socket().replies("subscribe", SUBSCRIBED);
+  socket().says({ type: "room", ...garden, gone: true });
+  await socket().replies("subscribe", SUBSCRIBED);
+  assert.deepEqual(lost, []);
+  socket().says({ type: "reset", room: "garden", epoch: "e1", oldest: 1, head: 3 });
+  await socket().refuses("history", { code: "no_room", message: "no such room" });
+  assert.deepEqual(lost, ["Garden"]);
+  assert.equal(chat.rooms.get("garden"), undefined);
+});
+
+test("slow mode has a message wait like any other haste", async () => {
+  const { chat, clock, socket } = await inLobby();
+  chat.post("hello");
+  await socket().refuses("post", { code: "slow_mode", message: "slowly", retry_after_ms: 5000 });
+  assert.deepEqual(states(chat), ["hello pending"]);
+  await clock.pass(5000);
+  assert.equal(socket().count("post"), 2);
+});
+
+test("a new picture is asked for at its new address, a picture without one anew all the same", async () => {
+  const { chat, socket } = await inLobby();
+  assert.equal(chat.names.pictureOf(BOB.id), "/avatars/u-bob");
+  socket().says({ type: "user", ...BOB, picture: "/avatars/u-bob?v=7" });
+  assert.equal(chat.names.pictureOf(BOB.id), "/avatars/u-bob?v=7");
+  const drawn = ["bobby", "rob"].map((name) => {
+    socket().says({ type: "user", id: BOB.id, name, picture: "/avatars/u-bob" });
+    return chat.names.pictureOf(BOB.id);
+  });
+  assert.equal(new Set(drawn).size, 2);
+});
+
+test("whoever is muted is told why nothing is sent", async () => {
+  const { chat, socket } = await inLobby();
+  chat.post("hello");
+  await socket().refuses("post", { code: "muted", message: "you are muted" });
+  assert.match(chat.unsent.of("lobby")[0]?.reason ?? "", /a moderator has muted you/);
+});
+
 test("in a large room names are learned page by page", async () => {
   const { chat, socket } = await inLobby();
   socket().says({ type: "presence", room: "lobby", count: 300 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RoomLog, WINDOW } from "../models/room-log.js";
-import { message, messages, page } from "./support.js";
+import { ALICE, BOB, message, messages, page } from "./support.js";
 
 /** @param {RoomLog} log */
 const seqs = (log) => log.entries.map(({ seq }) => seq);
@@ -55,12 +55,21 @@ test("a deletion leaves the place and empties it, for good", () => {
   assert.equal(log.entries[1]?.author.name, "bob");
 });
 
-test("a topic is the room's, a coming is an entry", () => {
+test("a deletion may empty all that one person said, and what is loaded of it later", () => {
+  const log = new RoomLog("lobby", page(51, 60));
+  log.apply(message(61, { author: ALICE }));
+  log.apply(message(62, { kind: "member", change: "joined" }));
+  log.apply(message(63, { kind: "delete", author: ALICE, all_of: BOB.id }));
+  log.addOlder(page(41, 50, { head: 60 }));
+  const empty = log.entries.filter(({ redacted }) => redacted).map(({ seq }) => seq);
+  assert.deepEqual(empty, messages(41, 60).map(({ seq }) => seq));
+});
+
+test("a change of the room and a coming are entries", () => {
   const log = new RoomLog("lobby", page(1, 1));
   log.apply(message(2, { kind: "topic", topic: "soup" }));
   log.apply(message(3, { kind: "member", change: "joined" }));
-  assert.equal(log.topic, "soup");
-  assert.deepEqual(seqs(log), [1, 3]);
+  assert.deepEqual(seqs(log), [1, 2, 3]);
 });
 
 test("older pages go before, without doubles", () => {

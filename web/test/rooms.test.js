@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { countLabel, pageTitle, Rooms } from "../models/rooms.js";
-import { ALICE, message, summary } from "./support.js";
+import { countLabel, inWords, pageTitle, Rooms } from "../models/rooms.js";
+import { ALICE, BOB, message, summary } from "./support.js";
 
 function inRooms() {
   const rooms = new Rooms();
@@ -67,10 +67,49 @@ test("a room left is gone with the next room opened", () => {
   assert.deepEqual(names(rooms), ["Lobby"]);
 });
 
+const CAROL = { id: "u-carol", name: "carol" };
+
+test("conversations are called by the others in them, stand below the rooms, and follow a new name", () => {
+  const rooms = inRooms();
+  rooms.update({ type: "room", ...summary("d1", { kind: "direct", name: undefined, with: [BOB, CAROL] }) });
+  rooms.update({ type: "room", ...summary("d2", { kind: "direct", name: undefined, with: [BOB] }) });
+  assert.deepEqual(names(rooms), ["Lobby", "Garden", "bob", "bob and carol"]);
+  const bob = rooms.get("d2");
+  assert.equal(bob && inWords(bob), "your conversation with bob");
+  rooms.rename({ id: BOB.id, name: "zoe" });
+  assert.deepEqual(names(rooms), ["Lobby", "Garden", "zoe", "zoe and carol"]);
+  rooms.update({ type: "room", ...summary("d2", { kind: "direct", name: undefined, with: [] }) });
+  assert.equal(rooms.get("d2")?.name, "Only you");
+});
+
+test("what was learned of a room outlives the next push and the next hello", () => {
+  const rooms = inRooms();
+  const garden = { room: "garden", name: "Garden", kind: /** @type {const} */ ("private"), topic: "beans", announcement: false, archived: false };
+  rooms.learn({ ...garden, slow_seconds: 30, guests: true, role: "owner", members: 2 });
+  rooms.update({ type: "room", ...summary("garden", { name: "Garden", kind: "private", role: "owner", topic: "beans" }) });
+  rooms.replace([summary("lobby"), summary("garden", { name: "Garden", kind: "private", role: "owner", topic: "peas" })]);
+  const known = rooms.get("garden");
+  assert.deepEqual([known?.kind, known?.role, known?.topic, known?.slow_seconds], ["private", "owner", "peas", 30]);
+  rooms.learn({ ...garden, room: "elsewhere", slow_seconds: 0, guests: false, role: null, members: 0 });
+  assert.equal(rooms.get("elsewhere"), undefined);
+});
+
+test("events change what the open room is called, is about, who sees it, and one's own role in it", () => {
+  const rooms = inRooms();
+  rooms.arrived(message(1, { room: "garden", kind: "topic", topic: "beans", name: "Beds" }), ALICE.id);
+  rooms.arrived(message(2, { room: "garden", kind: "member", change: "private" }), ALICE.id);
+  rooms.arrived(message(3, { room: "garden", kind: "member", change: "role", user: ALICE, role: "moderator" }), ALICE.id);
+  rooms.arrived(message(4, { room: "garden", kind: "member", change: "role", user: BOB, role: "owner" }), ALICE.id);
+  rooms.arrived(message(5, { room: "garden", kind: "topic", announcement: true }), ALICE.id);
+  const garden = rooms.get("garden");
+  assert.deepEqual([garden?.name, garden?.topic, garden?.kind, garden?.role], ["Beds", "beans", "private", "moderator"]);
+  assert.deepEqual([garden?.announcement, garden?.archived], [true, false]);
+});
+
 test("the title says where one is and what waits", () => {
   const rooms = inRooms();
-  assert.equal(pageTitle(rooms, "garden"), "(2) Garden · Chinwag");
+  assert.equal(pageTitle(rooms, "garden", "Chinwag"), "(2) Garden · Chinwag");
   rooms.markRead("lobby", 10);
-  assert.equal(pageTitle(rooms, "garden"), "Garden · Chinwag");
-  assert.equal(pageTitle(rooms, null), "Chinwag");
+  assert.equal(pageTitle(rooms, "garden", "Chinwag"), "Garden · Chinwag");
+  assert.equal(pageTitle(rooms, null, "Chinwag"), "Chinwag");
 });

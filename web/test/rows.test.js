@@ -7,20 +7,26 @@ import { buildRows } from "../models/rows.js";
 import { Times } from "../models/times.js";
 import { ALICE, BOB, message, page } from "./support.js";
 
+const NOBODY = { ignores: () => false, opened: new Set() };
+
 /**
  * @param {import("../wire.js").RoomEvent[]} events
- * @param {{line?: number | null, unsent?: import("../models/unsent.js").UnsentMessage[], more?: boolean, reachesEnd?: boolean}} [options]
+ * @param {{line?: number | null, unsent?: import("../models/unsent.js").UnsentMessage[], more?: boolean, reachesEnd?: boolean, ignored?: string[], opened?: number[]}} [options]
  */
-function rowsOf(events, { line = null, unsent = [], more = true, reachesEnd = true } = {}) {
+function rowsOf(events, { line = null, unsent = [], more = true, reachesEnd = true, ignored = [], opened = [] } = {}) {
   const head = events.at(-1)?.seq ?? 0;
   const log = new RoomLog("lobby", page(1, 0, { messages: events, head, more }), { reachesEnd });
   const dayKey = (/** @type {number} */ at) => new Date(at).toISOString().slice(0, 10);
-  return buildRows({ log, unsent, line, me: ALICE, dayKey });
+  const ignores = (/** @type {string} */ id) => ignored.includes(id);
+  return buildRows({ log, unsent, line, me: ALICE, dayKey, ignores, opened: new Set(opened) });
 }
 
 /** @param {import("../models/rows.js").Row[]} rows */
 const brief = (rows) =>
-  rows.map((row) => (row.type === "message" ? `${row.lead ? "*" : ""}${row.event.seq}` : row.type));
+  rows.map((row) => {
+    if (row.type === "message") return `${row.lead ? "*" : ""}${row.event.seq}`;
+    return row.type === "folded" ? `folded ${row.seqs}` : row.type;
+  });
 
 test("messages of one author in a row are a run", () => {
   const rows = rowsOf([message(1), message(2), message(3, { author: ALICE }), message(4)]);
@@ -81,11 +87,37 @@ test("others' coming is told between messages, one's own is not", () => {
   log.apply(message(2, { kind: "member", change: "joined", author: ALICE }));
   log.apply(message(3, { kind: "member", change: "joined", author: BOB }));
   log.apply(message(4));
-  const rows = buildRows({ log, unsent: [], line: null, me: ALICE, dayKey: () => "one day" });
+  const rows = buildRows({ log, unsent: [], line: null, me: ALICE, dayKey: () => "one day", ...NOBODY });
   assert.deepEqual(brief(rows), ["beginning", "day", "*1", "notice", "*4"]);
 });
 
+test("one's own acts upon others and the room are told to oneself too", () => {
+  const log = new RoomLog("lobby", page(1, 1));
+  log.apply(message(2, { kind: "member", change: "added", author: ALICE, user: BOB }));
+  log.apply(message(3, { kind: "topic", topic: "soup", author: ALICE }));
+  const rows = buildRows({ log, unsent: [], line: null, me: ALICE, dayKey: () => "one day", ...NOBODY });
+  assert.deepEqual(brief(rows), ["beginning", "day", "*1", "notice", "notice"]);
+});
+
+test("messages of ignored people are one line a run, and what was opened is to be read", () => {
+  const events = [message(1), message(2), message(3, { author: ALICE }), message(4), message(5)];
+  const ignored = [BOB.id];
+  assert.deepEqual(brief(rowsOf(events, { ignored })), ["day", "folded 1,2", "*3", "folded 4,5"]);
+  assert.deepEqual(brief(rowsOf(events, { ignored, opened: [1, 2] })), ["day", "*1", "2", "*3", "folded 4,5"]);
+});
+
+test("what an ignored person says is no news: the unread line waits for somebody else", () => {
+  const carol = { id: "u-carol", name: "carol" };
+  const events = [message(1), message(2), message(3, { author: carol })];
+  assert.deepEqual(brief(rowsOf(events, { line: 1, ignored: [BOB.id] })), ["day", "folded 1,2", "unread", "*3"]);
+});
+
 const times = new Times({ now: () => Date.parse("2026-11-20T09:00:00Z"), locale: "en-GB", timeZone: "Europe/Vienna" });
+
+test("a moment is a day and an hour", () => {
+  assert.equal(times.moment(Date.parse("2026-11-20T08:07:00Z")), "Today, 09:07");
+  assert.equal(times.moment(Date.parse("2026-11-17T08:07:00Z")), "Tuesday 17 November, 09:07");
+});
 
 test("hours are local", () => {
   assert.equal(times.hour(Date.parse("2026-11-20T08:07:00Z")), "09:07");
@@ -111,6 +143,17 @@ test("other days have their names, and long ago their year", () => {
 
 test("the whole time leaves nothing out", () => {
   assert.match(times.full(Date.parse("2026-11-20T08:07:09Z")), /Friday,? 20 November 2026 at 09:07:09/);
+});
+
+test("a moment is a day and an hour", () => {
+  assert.equal(times.moment(Date.parse("2026-11-20T08:07:09Z")), "Today, 09:07");
+});
+
+test("an end is told by the hour, by the day, or not at all", () => {
+  assert.equal(times.until("2026-11-20T12:30:00Z"), "until 13:30");
+  assert.match(times.until("2026-11-22T12:30:00Z"), /^until Sunday,? 22 November, 13:30$/);
+  assert.equal(times.until(null), "until somebody lifts it");
+  assert.equal(times.until("9999-12-31T23:59:59Z"), "until somebody lifts it");
 });
 
 test("hours follow the reader's habit, words stay English", () => {

@@ -5,6 +5,9 @@ import assert from "node:assert/strict";
 
 /** @typedef {import("playwright-core").Page} Page */
 
+/** Everybody's, unless a play is about passwords. */
+export const PASSWORD = "eleven herons on a fence";
+
 export class Person {
   /** @type {string[]} */ complaints = [];
 
@@ -35,14 +38,131 @@ export class Person {
     await this.isIn();
   }
 
+  /** One's own id. */
+  async id() {
+    return (await this.asks("GET", "/api/session")).user.id;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string[]} [members] ids
+   * @returns {Promise<string>} the private room's id
+   */
+  async makesPrivate(name, members = []) {
+    const { room } = await this.asks("POST", "/api/rooms", { kind: "private", name });
+    for (const member of members) await this.asks("PUT", `/api/rooms/${room}/members/${member}`, {});
+    await this.roomLink(name).waitFor({ state: "attached" });
+    return room;
+  }
+
+  /**
+   * @param {string} text of the message
+   * @param {string} act as the menu calls it
+   */
+  async picks(text, act) {
+    await this.message(text).hover();
+    await this.message(text).getByRole("button", { name: "What to do with this message" }).click();
+    await this.dialog.getByRole("button", { name: act }).click();
+  }
+
+  /** The dialog on top. */
+  get dialog() {
+    return this.page.locator("dialog[open]").last();
+  }
+
+  /** @param {string} button by which the place is looked after */
+  async looksAfter(button) {
+    await this.page.getByRole("button", { name: "Look after this place" }).click();
+    await this.dialog.getByRole("button", { name: button, exact: true }).click();
+  }
+
+  /** @param {string} name */
+  async looksAt(name) {
+    await this.person(name).getByRole("button").click();
+    await this.dialog.getByRole("heading", { name }).waitFor();
+  }
+
   /**
    * @param {string} name
    * @param {string} [email]
    */
   async givesName(name, email = "") {
-    await this.door.getByLabel("Name").fill(name);
-    await this.door.getByLabel("E-mail").fill(email);
+    await this.door.getByRole("textbox", { name: "Name", exact: true }).fill(name);
+    await this.door.getByRole("textbox", { name: "E-mail" }).fill(email);
     await this.door.getByRole("button", { name: "Come in" }).click();
+  }
+
+  /**
+   * Opens an address as if it were typed: a page of the same path is loaded anew, which a mere fragment would not do.
+   * @param {string} path
+   */
+  async follows(path) {
+    await this.page.goto("about:blank");
+    await this.opens(path);
+  }
+
+  /**
+   * At the door, in the tab for those who have no account yet.
+   * @param {{name?: string, password?: string, email?: string}} [account]
+   */
+  async registers({ name = this.name, password = PASSWORD, email = "" } = {}) {
+    await this.#takesTab("Register");
+    await this.door.getByRole("textbox", { name: "Name", exact: true }).fill(name);
+    await this.door.locator("#register-password").fill(password);
+    await this.door.getByRole("textbox", { name: "E-mail" }).fill(email);
+    await this.door.locator("account-form button[type=submit]").click();
+  }
+
+  /**
+   * At the door, in the tab for those who have an account.
+   * @param {{login?: string, password?: string}} [who]
+   */
+  async givesPassword({ login = this.name, password = PASSWORD } = {}) {
+    await this.#takesTab("Sign in");
+    await this.door.getByRole("textbox", { name: "Name or e-mail" }).fill(login);
+    await this.door.locator("#door-password").fill(password);
+    await this.door.locator("password-form button[type=submit]").click();
+  }
+
+  // Where there is one way in only, there are no tabs.
+  /** @param {string} name */
+  async #takesTab(name) {
+    await this.door.waitFor();
+    const tab = this.door.getByRole("tab", { name });
+    if (await tab.isVisible()) await tab.click();
+  }
+
+  /**
+   * Opens what concerns oneself, and there a tab.
+   * @param {string} [tab]
+   */
+  async opensSettings(tab = "You") {
+    await this.page.getByRole("button", { name: "You and your settings" }).click();
+    await this.until(() => /** @type {HTMLInputElement} */ (document.querySelector("#profile-name")).value !== "");
+    await this.settings.getByRole("tab", { name: tab, exact: true }).click();
+  }
+
+  get settings() {
+    return this.page.getByRole("dialog", { name: "You and your settings" });
+  }
+
+  /**
+   * Asks the server something for which a play needs no button.
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   * @returns {Promise<any>}
+   */
+  asks(method, path, body) {
+    return this.page.evaluate(
+      async ({ method, path, body }) => {
+        const json = { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+        const answer = await fetch(path, { method, ...(body && json) });
+        if (!answer.ok) throw new Error(`${method} ${path} was answered ${answer.status}`);
+        return answer.status === 204 ? null : answer.json();
+      },
+      { method, path, body },
+    );
   }
 
   /** Waits until one is in a room, with a connection. */

@@ -35,6 +35,8 @@ after(() => browser?.close());
  * @property {Server} server
  * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} enters with a browser, not signed in
  * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} joins signed in, in the lobby
+ * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} settles with an account, in the lobby
+ * @property {(name: string, options?: BrowserContextOptions) => Promise<Person>} owns as the place's owner, in the lobby
  */
 
 /**
@@ -66,7 +68,24 @@ export function play(caption, run) {
       return person;
     };
 
-    await run({ server, enters, joins });
+    /** @type {Stage["settles"]} */
+    const settles = async (name, options) => {
+      const person = await enters(name, options);
+      await person.opens();
+      await person.registers();
+      await person.isIn();
+      return person;
+    };
+    /** @type {Stage["owns"]} */
+    const owns = async (name, options) => {
+      const person = await enters(name, options);
+      await person.opens(await server.ownerLink);
+      await person.registers();
+      await person.isIn();
+      return person;
+    };
+
+    await run({ server, enters, joins, settles, owns });
     for (const person of people) await person.hasNothingToComplainAbout();
   });
 }

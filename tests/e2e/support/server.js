@@ -15,6 +15,7 @@ export class Server {
   #data;
   /** @type {import("node:child_process").ChildProcess | null} */ #process = null;
   url = "";
+  /** @type {Promise<string>} the address of the link that makes its visitor the owner, printed by a first start */ ownerLink;
 
   /** @param {string} data */
   constructor(data) {
@@ -55,9 +56,11 @@ export class Server {
     process.once("exit", leftOver);
     child.once("exit", () => process.off("exit", leftOver));
     this.#process = child;
-    this.url = await announcedUrl(child);
-    // What is not read would one day fill the pipe and hold the server up.
-    child.stdout?.resume();
+    const lines = linesOf(child);
+    this.ownerLink = announced(lines, child, /\/join#[\w-]+/);
+    // Only a first start prints one, and only some plays ask for it.
+    this.ownerLink.catch(() => {});
+    this.url = await announced(lines, child, /https?:\/\/127\.0\.0\.1:\d+/);
   }
 
   /** @param {NodeJS.Signals} signal */
@@ -76,19 +79,27 @@ export class Server {
   }
 }
 
+// Read to the end, whoever listens: what is not read would one day fill the pipe and hold the server up.
 /** @param {import("node:child_process").ChildProcess} child */
-async function announcedUrl(child) {
+function linesOf(child) {
   if (!child.stdout) throw new Error("the server has no standard output");
-  const lines = createInterface({ input: child.stdout });
-  const failed = once(child, "error").then(([error]) => Promise.reject(error));
-  const exited = once(child, "exit").then(([code]) => Promise.reject(new Error(`the server ended with ${code}`)));
-  const heard = (async () => {
-    for await (const line of lines) {
-      const url = /https?:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
-      if (url) return url;
-    }
-    throw new Error("the server did not say where it is");
-  })();
-  for (const promise of [failed, exited, heard]) promise.catch(() => {});
-  return Promise.race([heard, failed, exited]);
+  return createInterface({ input: child.stdout });
+}
+
+/**
+ * @param {import("node:readline").Interface} lines
+ * @param {import("node:child_process").ChildProcess} child
+ * @param {RegExp} what
+ * @returns {Promise<string>} the first of its kind that the server prints
+ */
+function announced(lines, child, what) {
+  return new Promise((resolve, reject) => {
+    lines.on("line", (line) => {
+      const found = what.exec(line)?.[0];
+      if (found) resolve(found);
+    });
+    lines.once("close", () => reject(new Error(`the server printed no ${what}`)));
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
+  });
 }
