@@ -52,6 +52,21 @@ pub enum Error {
     NameTaken(String),
     #[error("there is no session; make one with POST /api/session")]
     NoSession,
+    /// Also where there is no such account: nobody learns which.
+    #[error("the name or the password is wrong")]
+    BadCredentials,
+    #[error("expected the second factor's code, one that was not used yet")]
+    SecondFactor,
+    #[error("password: {0}")]
+    WeakPassword(String),
+    #[error("this link is unknown, used up or expired; ask for another")]
+    BadLink,
+    #[error("you are muted until {0}")]
+    Muted(String),
+    #[error("you are banned until {0}")]
+    Banned(String),
+    #[error("this room is in slow mode; write again in {retry_after_ms} ms")]
+    SlowMode { retry_after_ms: u64 },
     /// A fault of ours. The log of the server says more; the client is told no details.
     #[error("the server failed at this; its log says why")]
     Internal,
@@ -77,6 +92,13 @@ impl Error {
             Self::UnknownOutcome => "unknown_outcome",
             Self::NameTaken(_) => "name_taken",
             Self::NoSession => "no_session",
+            Self::BadCredentials => "bad_credentials",
+            Self::SecondFactor => "second_factor",
+            Self::WeakPassword(_) => "weak_password",
+            Self::BadLink => "bad_link",
+            Self::Muted(_) => "muted",
+            Self::Banned(_) => "banned",
+            Self::SlowMode { .. } => "slow_mode",
             Self::Internal => "internal",
         }
     }
@@ -101,7 +123,9 @@ impl Serialize for Error {
         map.serialize_entry("message", &self.to_string())?;
         match self {
             Self::Exists(room) => map.serialize_entry("room", room)?,
-            Self::RateLimited { retry_after_ms } => map.serialize_entry("retry_after_ms", retry_after_ms)?,
+            Self::RateLimited { retry_after_ms } | Self::SlowMode { retry_after_ms } => {
+                map.serialize_entry("retry_after_ms", retry_after_ms)?;
+            }
             Self::Reset(position) => {
                 map.serialize_entry("epoch", &position.epoch)?;
                 map.serialize_entry("oldest", &position.oldest)?;
@@ -132,8 +156,20 @@ pub enum Fatal {
     Database { path: PathBuf, reason: String },
     #[error("cannot read {0:?} in --fetch-private; expected HOST or HOST:PORT")]
     FetchPrivate(String),
+    #[error("{variable}: expected {expected}")]
+    Environment { variable: String, expected: &'static str },
+    #[error("cannot read CHINWAG_SMTP_URL; expected smtps://USER:PASSWORD@HOST or smtp://USER:PASSWORD@HOST:PORT")]
+    Smtp,
+    #[error("cannot read {0:?} in --mail-from; expected an address such as chat@example.org")]
+    MailFrom(String),
+    #[error("mail needs all three of CHINWAG_SMTP_URL, --mail-from and --public-url; without: {0}")]
+    Mail(&'static str),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
     #[error("cannot prepare the lobby: {0}")]
     Lobby(Error),
+    #[error("cannot make a link: {0}")]
+    OwnerLink(Error),
+    #[error("the settings of the place cannot be read: {0}; were they written by a newer chinwag?")]
+    Settings(String),
 }

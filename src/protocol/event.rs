@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{RoomId, Seq, UserId};
+use super::{MemberRole, RoomId, Seq, UserId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,12 +73,48 @@ struct MessageFields<'a> {
     mentions: Vec<UserId>,
 }
 
-/// What a `member` event tells of its author.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// What a `member` event tells: of its author, of the user whom it names, or of the room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
 pub enum MemberChange {
     Joined,
     Left,
+    Added {
+        user: Author,
+    },
+    Removed {
+        user: Author,
+    },
+    Role {
+        user: Author,
+        role: MemberRole,
+    },
+    /// Anyone may come in from here on.
+    Public,
+    /// From here on the room is its members' alone.
+    Private,
+}
+
+/// What is changed of a room, and stands in its `topic` event; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoomChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Arc<str>>,
+    /// Only moderators write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<bool>,
+    /// Nobody writes any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+    /// Seconds between two messages of one user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_seconds: Option<u32>,
+    /// Guests may be let into a private room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guests: Option<bool>,
 }
 
 impl Content {
@@ -87,12 +123,28 @@ impl Content {
         Self { json: without_braces(&fields), rendering }
     }
 
-    pub fn member(change: MemberChange) -> Self {
-        #[derive(Serialize)]
-        struct Fields {
-            change: MemberChange,
-        }
-        Self { json: without_braces(&Fields { change }), rendering: 0 }
+    pub fn member(change: &MemberChange) -> Self {
+        Self { json: without_braces(change), rendering: 0 }
+    }
+
+    /// Of a `topic` event.
+    pub fn room(change: &RoomChange) -> Self {
+        Self { json: without_braces(change), rendering: 0 }
+    }
+
+    /// Of the `topic` event that is a room's last.
+    pub fn room_deleted() -> Self {
+        Self { json: r#""deleted":true"#.into(), rendering: 0 }
+    }
+
+    /// Of a `delete` event; with `all_of` it empties all that this user wrote before it.
+    pub fn delete(all_of: Option<UserId>) -> Self {
+        let json = match all_of {
+            Some(user) => format!(r#""all_of":"{user}""#),
+            // Never empty: an event without content reads as one that was redacted.
+            None => r#""deleted":true"#.to_owned(),
+        };
+        Self { json: json.into(), rendering: 0 }
     }
 
     /// The text and the mentions of a message; none where this is no message's content.
@@ -125,6 +177,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event that is about to be appended.
+    pub fn new(author: Author, kind: Kind, content: Content) -> Self {
+        let (id, at) = (Uuid::now_v7(), Timestamp::now());
+        Self { seq: 0, id, kind, at, author, txn_id: None, target: None, content: Some(content) }
+    }
+
     /// Appends the push `event` to `out`: the bytes that every reader of the room gets.
     pub fn push_json(&self, room: &RoomId, out: &mut String) {
         out.push_str(r#"{"type":"event","room":"#);

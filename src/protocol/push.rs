@@ -1,9 +1,10 @@
 //! What the server says: `hello`, replies, signals, and the numbers with which it closes.
 //! Events are not here: they have their own bytes (event.rs).
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Author, Epoch, Event, Position, Ref, RoomId, Seq, UserId};
+use super::{Author, Epoch, Event, MemberRole, Position, Ref, Role, RoomId, RoomKind, Seq, UserId};
 
 /// All pushes but events.
 #[derive(Serialize)]
@@ -15,12 +16,22 @@ pub enum Push<'a> {
     Room(RoomState<'a>),
     User { id: UserId, name: &'a str, picture: String },
     Reset { room: &'a RoomId, epoch: Epoch, oldest: Seq, head: Seq },
+    Place(PlaceLook<'a>),
+    Me { role: Role, muted_until: Option<Timestamp> },
 }
 
 impl Push<'_> {
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("a push always serialises")
     }
+}
+
+/// What the place is called and how it looks.
+#[derive(Serialize)]
+pub struct PlaceLook<'a> {
+    pub name: &'a str,
+    pub welcome: &'a str,
+    pub accent: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -39,9 +50,9 @@ pub struct Me<'a> {
     pub id: UserId,
     pub name: &'a str,
     pub guest: bool,
-    /// Only ever shown to the user themselves, and only over REST.
+    pub role: Role,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub email: Option<&'a str>,
+    pub muted_until: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -55,6 +66,18 @@ pub struct Limits {
 pub struct RoomState<'a> {
     pub room: &'a RoomId,
     pub name: &'a str,
+    pub kind: RoomKind,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub topic: &'a str,
+    /// What the user is in it.
+    pub role: MemberRole,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub announcement: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
+    /// Of a direct room, the others.
+    #[serde(skip_serializing_if = "<[Author]>::is_empty")]
+    pub with: &'a [Author],
     pub epoch: Epoch,
     pub head: Seq,
     pub read: Seq,

@@ -1,7 +1,9 @@
-//! What outlives us: the rooms' logs and the directory of rooms, users and sessions. The comments on the two traits
-//! are the contract; tests/it/contract.rs holds every backend to it. Nothing here knows who may do what, or who is
-//! connected. Only `open` names a backend.
+//! What outlives us: the rooms' logs, the directory of rooms, and beside them people (accounts.rs) and order
+//! (moderation.rs). The comments on the traits are the contract; tests/it/contract.rs holds every backend to it.
+//! Nothing here knows who may do what, or who is connected. Only `open` and `leave_link` name a backend.
 
+mod accounts;
+mod moderation;
 mod sqlite;
 
 use std::collections::HashMap;
@@ -10,10 +12,16 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::error::{Error, Fatal, Result};
-use crate::protocol::{Epoch, Event, History, Position, RoomId, Seq, UserId};
+use crate::protocol::{
+    Author, Epoch, Event, History, MemberRole, Position, Role, RoomChange, RoomId, RoomKind, Seq, UserId,
+};
+
+pub use accounts::{
+    Accounts, Link, LinkKind, NewName, NewSession, NewUser, Picture, PictureSource, Secrets, SessionRecord, Sessions,
+    TokenHash, UsedCode, UserChange, UserRecord, Which,
+};
+pub use moderation::{AuditEntry, Ban, Moderation, Report};
 
 /// Unread messages and mentions are counted up to here, which stands for "99+".
 pub const UNREAD_CAP: u32 = 100;
@@ -36,13 +44,27 @@ pub enum Durability {
 pub struct Store {
     pub log: Arc<dyn Log>,
     pub directory: Arc<dyn Directory>,
+    pub accounts: Arc<dyn Accounts>,
+    pub sessions: Arc<dyn Sessions>,
+    pub moderation: Arc<dyn Moderation>,
 }
 
 /// Opens the store that the options describe, creating it where there is none. `watcher` hears every commit from the
 /// first on.
 pub fn open(options: &Options, watcher: Arc<dyn Watcher>) -> Result<Store, Fatal> {
     let store = Arc::new(sqlite::Sqlite::open(options, watcher)?);
-    Ok(Store { log: store.clone(), directory: store })
+    Ok(Store {
+        log: store.clone(),
+        directory: store.clone(),
+        accounts: store.clone(),
+        sessions: store.clone(),
+        moderation: store,
+    })
+}
+
+/// Leaves a link in a store that a server may be using at the same time; there must be one already.
+pub fn leave_link(options: &Options, link: &Link) -> Result<(), Fatal> {
+    sqlite::leave_link(options, link)
 }
 
 /// An answer that the store gives in its own time. Dropping it does not undo a write.
@@ -57,8 +79,10 @@ pub trait Log: Send + Sync {
     ///
     /// The outcome goes to `append.done`: the seq, once the event is durable as `worth` says; for a `txn_id` that
     /// the same author already used in this room the seq of the first one, and nothing is appended. `NoRoom` where
-    /// there is no such room, `Unavailable` where it is not stored (more than 64 MB wait already, the disk is full),
-    /// `UnknownOutcome` where that cannot be told. `append.effect` takes place with the event or not at all.
+    /// there is no such room, or `append.right` is not given since the author is no member; `NotAllowed` where it is
+    /// not given otherwise; `Unavailable` where it is not stored (more than 64 MB wait already, the disk is full),
+    /// `UnknownOutcome` where that cannot be told. The right is looked at in the transaction, so that it ends at a
+    /// seq. `append.effect` takes place with the event or not at all.
     fn append(&self, append: Append);
 
     /// Where a room's log stands; `None` if there is no such room.
@@ -66,13 +90,20 @@ pub trait Log: Send + Sync {
 
     /// The events after `after`, oldest first, contiguous, as they were committed but for redactions: at most
     /// `limit`, and no more than fit into about `bytes` of content, but at least one if there is one. Starts at
-    /// `oldest` where `after` lies before it. The position is of the same moment. `NoRoom` where there is none.
-    fn read<'a>(&'a self, room: &'a RoomId, after: Seq, limit: usize, bytes: usize) -> Answer<'a, Page>;
+    /// `oldest` where `after` lies before it. The position is of the same moment, and so is the right to read:
+    /// `NoRoom` where there is none that the reader may read. A room that is not public is read by its members alone.
+    fn read<'a>(&'a self, room: &'a RoomId, reader: Option<UserId>, span: Span) -> Answer<'a, Page>;
 
     /// A page of events of kind message, oldest first, redactions applied: at most `limit`, and fewer where they are
     /// long (about 512 KB of content on each side of the window, but at least one message). Its cost does not depend on the length
-    /// of the log. The position is of the same moment. `NoRoom` where there is none.
-    fn messages<'a>(&'a self, room: &'a RoomId, window: Window, limit: usize) -> Answer<'a, Messages>;
+    /// of the log. Position and right are those of the same moment, as above.
+    fn messages<'a>(
+        &'a self,
+        room: &'a RoomId,
+        reader: Option<UserId>,
+        window: Window,
+        limit: usize,
+    ) -> Answer<'a, Messages>;
 
     /// How many messages by others stand after `after`, redacted ones too, and how many events after it mention
     /// `user`; each counted to `UNREAD_CAP`. Passes over no more than a thousand messages of the user's own. Zero
@@ -112,6 +143,21 @@ pub struct Announcement {
     pub events: Vec<Event>,
     /// An earlier event, or one of these, was emptied: copies of the log's past are stale.
     pub redacted: bool,
+    /// Whose right to read the room ended with one of these events.
+    pub ended: Vec<UserId>,
+    /// Who is no member may not read it any more, or it is no more at all.
+    pub shut: bool,
+    /// It is no more: a room of this id that comes later is another one.
+    pub deleted: bool,
+    /// What the room is now, where one of these events changed that.
+    pub changed: Option<RoomInfo>,
+}
+
+impl Announcement {
+    /// Of events that change nothing else.
+    pub fn new(room: RoomId, epoch: Epoch, events: Vec<Event>) -> Self {
+        Self { room, epoch, events, redacted: false, ended: Vec::new(), shut: false, deleted: false, changed: None }
+    }
 }
 
 /// One event on its way into a log.
@@ -119,8 +165,21 @@ pub struct Append {
     pub room: RoomId,
     /// Complete but for its seq.
     pub event: Event,
+    pub right: Right,
     pub effect: Effect,
     pub done: Completion,
+}
+
+/// What the author must be for an append to take place. The role is what their part in the place gives them here;
+/// what they are as a member counts where it is more. In a room that is not public nobody is anything but its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing is asked.
+    Free,
+    /// One who may write: anyone, but in announcements moderators alone, and nobody once it is archived.
+    Write(MemberRole),
+    /// At least this, having that.
+    AtLeast(MemberRole, MemberRole),
 }
 
 /// What comes to pass with an event, in the same transaction.
@@ -131,10 +190,22 @@ pub enum Effect {
     Mention(Vec<UserId>),
     /// Takes the content of the event at this seq, and its mentions.
     Redact(Seq),
+    /// The same of all earlier messages by this user.
+    RedactAll(UserId),
     /// Makes the author a member whose read marker stands at this event.
     Join,
     /// Ends the author's membership.
     Leave,
+    /// Makes this user a member (whose read marker stands before this event), or gives a member another role.
+    Member(UserId, MemberRole),
+    /// Ends this user's membership.
+    Remove(UserId),
+    Change(Box<RoomChange>),
+    /// Makes a public room private, or a private one public. Guests stay members of a private room only while its
+    /// settings let them in; so it is with `Change`.
+    Kind(RoomKind),
+    /// This event is the room's last: it is found no more, and its log is taken away by and by (`Directory::purge`).
+    Delete,
 }
 
 /// Tells whoever waits for an append what became of it. Dropped untold, it says `UnknownOutcome`.
@@ -208,10 +279,19 @@ pub struct Unread {
     pub mentions: u32,
 }
 
-/// Who and what there is beside the logs: rooms, members with their read markers, users, names, sessions.
+/// Where a page of the log starts, and what it holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub after: Seq,
+    pub limit: usize,
+    pub bytes: usize,
+}
+
+/// What rooms there are, and their members with their read markers.
 pub trait Directory: Send + Sync {
-    /// Makes an empty room with a new epoch, and `creator` its member. `Exists` where the id is taken.
-    fn create_room(&self, room: RoomInfo, creator: Option<UserId>) -> Answer<'_, ()>;
+    /// Makes an empty room with a new epoch and these members. `Exists` where the id is taken, or where it is a direct
+    /// room and the same people have one already: with that one's id.
+    fn create_room(&self, room: RoomInfo, members: Vec<(UserId, MemberRole)>) -> Answer<'_, ()>;
 
     fn room<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<RoomInfo>>;
 
@@ -226,40 +306,56 @@ pub trait Directory: Send + Sync {
     /// One membership with its read marker and counts, `None` where the user is no member.
     fn member<'a>(&'a self, room: &'a RoomId, user: UserId) -> Answer<'a, Option<Joined>>;
 
+    /// What the user is in the room; `None` where they are no member.
+    fn role<'a>(&'a self, room: &'a RoomId, user: UserId) -> Answer<'a, Option<MemberRole>>;
+
+    /// The members of a room in the order of their ids, after `after`, and how many there are.
+    fn members<'a>(&'a self, room: &'a RoomId, after: Option<UserId>, limit: usize)
+    -> Answer<'a, (Vec<Member>, usize)>;
+
     /// Moves read markers. Passes over who is no member.
     fn set_markers(&self, markers: HashMap<(RoomId, UserId), Marker>) -> Answer<'_, ()>;
 
-    /// Adds a user who has joined `joins` and read it up to `read`. With a session the user holds their name:
-    /// `NameTaken` where another user holds it whose session was seen since `expired_before`. A holder not seen since
-    /// then loses the name and their sessions. Without a session no name is claimed. Adding a user that is there
-    /// already changes nothing.
-    fn add_user(&self, user: NewUser, expired_before: Timestamp) -> Answer<'_, ()>;
+    /// The rooms in which the user has written, deleted ones not among them.
+    fn written(&self, user: UserId) -> Answer<'_, Vec<RoomId>>;
 
-    /// Changes a user's name and e-mail. `NameTaken` as above; `NoUser` where there is none.
-    fn change_user(&self, user: UserRecord, expired_before: Timestamp) -> Answer<'_, ()>;
-
-    fn user(&self, id: UserId) -> Answer<'_, Option<UserRecord>>;
-
-    /// Who holds these folded names, for those that are held by a session seen since `expired_before`.
-    fn holders(&self, folded: Vec<String>, expired_before: Timestamp) -> Answer<'_, HashMap<String, UserId>>;
-
-    /// The user whose session this is, and when it was last seen; `None` where there is none.
-    fn session(&self, token: TokenHash) -> Answer<'_, Option<SessionRecord>>;
-
-    /// Notes that a session was seen.
-    fn touch_session(&self, token: TokenHash, seen: Timestamp) -> Answer<'_, ()>;
-
-    /// Ends a session; a guest's name is free with their last one. Says whether there was one.
-    fn end_session(&self, token: TokenHash) -> Answer<'_, bool>;
-
-    /// Ends all sessions last seen before this, and frees their guests' names.
-    fn expire_sessions(&self, before: Timestamp) -> Answer<'_, ()>;
+    /// Takes away some of what deleted rooms have left behind; false where nothing is left.
+    fn purge(&self) -> Answer<'_, bool>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomInfo {
     pub id: RoomId,
+    /// Empty for direct rooms, which are called by who is in them.
     pub name: Arc<str>,
+    pub kind: RoomKind,
+    pub topic: Arc<str>,
+    /// Only moderators write.
+    pub announcement: bool,
+    /// Nobody writes any more.
+    pub archived: bool,
+    /// Seconds between two messages of one user; moderators are free of it.
+    pub slow_seconds: u32,
+    /// Guests may be let into a private room.
+    pub guests: bool,
+}
+
+impl RoomInfo {
+    /// A room as it is when it is made.
+    pub fn new(id: RoomId, name: Arc<str>, kind: RoomKind) -> Self {
+        let (announcement, archived, guests) = (false, false, false);
+        Self { id, name, kind, topic: "".into(), announcement, archived, slow_seconds: 0, guests }
+    }
+
+    pub fn apply(&mut self, change: &RoomChange) {
+        let RoomChange { name, topic, announcement, archived, slow_seconds, guests } = change.clone();
+        self.name = name.unwrap_or_else(|| self.name.clone());
+        self.topic = topic.unwrap_or_else(|| self.topic.clone());
+        self.announcement = announcement.unwrap_or(self.announcement);
+        self.archived = archived.unwrap_or(self.archived);
+        self.slow_seconds = slow_seconds.unwrap_or(self.slow_seconds);
+        self.guests = guests.unwrap_or(self.guests);
+    }
 }
 
 /// A room in the list of public rooms.
@@ -267,6 +363,14 @@ pub struct RoomInfo {
 pub struct Listed {
     pub room: RoomInfo,
     pub head: Seq,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub user: Author,
+    /// In the place.
+    pub place_role: Role,
+    pub role: MemberRole,
 }
 
 /// Where a read marker is moved.
@@ -293,33 +397,9 @@ impl Marker {
 pub struct Joined {
     pub room: RoomInfo,
     pub position: Position,
+    pub role: MemberRole,
     pub read: Seq,
     pub unread: Unread,
+    /// Of a direct room, the others.
+    pub with: Vec<Author>,
 }
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewUser {
-    pub record: UserRecord,
-    pub session: Option<(TokenHash, Timestamp)>,
-    pub joins: RoomId,
-    pub read: Seq,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserRecord {
-    pub id: UserId,
-    pub name: Arc<str>,
-    /// The name as it is compared, so that no two users' names differ in case alone.
-    pub folded: String,
-    pub email: Option<String>,
-    pub guest: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionRecord {
-    pub user: UserRecord,
-    pub seen: Timestamp,
-}
-
-/// SHA-256 of a session's token, which itself is never stored.
-pub type TokenHash = [u8; 32];

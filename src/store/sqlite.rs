@@ -1,12 +1,16 @@
 //! The embedded backend: one database file in the data directory, one thread that writes it, two that read it, one
 //! that makes checkpoints. Only this folder knows SQL.
 
+mod accounts;
 mod append;
 mod checkpoint;
 mod database;
 mod directory;
 mod log;
+mod moderation;
+mod names;
 mod reader;
+mod sessions;
 mod writer;
 
 use std::collections::HashMap;
@@ -15,17 +19,17 @@ use std::thread::{self, JoinHandle, ThreadId};
 
 use jiff::Timestamp;
 use rusqlite::Row;
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 
 use self::checkpoint::Checkpoints;
 use self::database::Database;
 use self::reader::{Readers, Reads};
 use self::writer::{Queue, Writer};
 use crate::error::{Error, Fatal};
-use crate::protocol::{Position, RoomId, Seq, UserId};
+use crate::protocol::{MemberRole, Position, RoomId, Seq, UserId};
 use crate::store::{
-    Answer, Append, Directory, Durability, Joined, Listed, Log, Marker, Messages, NewUser, Options, Page, RoomInfo,
-    SessionRecord, TokenHash, Unread, UserRecord, Watcher, Window,
+    Answer, Append, Directory, Durability, Joined, Link, Listed, Log, Marker, Member, Messages, Options, Page,
+    RoomInfo, Span, Unread, Watcher, Window,
 };
 
 const READERS: usize = 2;
@@ -61,6 +65,12 @@ impl Sqlite {
     }
 }
 
+/// Adds a link beside a server that has the database open: `SQLite`'s own locks keep the two apart.
+pub fn leave_link(options: &Options, link: &Link) -> Result<(), Fatal> {
+    let path = options.dir.join("chinwag.db");
+    database::beside(&path, |db| sessions::add_link(db, link))
+}
+
 impl Log for Sqlite {
     fn append(&self, append: Append) {
         self.queue.append(append);
@@ -71,14 +81,20 @@ impl Log for Sqlite {
         self.reads.ask(move |db| log::position(db, &room))
     }
 
-    fn read<'a>(&'a self, room: &'a RoomId, after: Seq, limit: usize, bytes: usize) -> Answer<'a, Page> {
+    fn read<'a>(&'a self, room: &'a RoomId, reader: Option<UserId>, span: Span) -> Answer<'a, Page> {
         let room = room.clone();
-        self.reads.ask(move |db| log::read(db, &room, after, limit, bytes))
+        self.reads.ask(move |db| log::read(db, &room, reader, span))
     }
 
-    fn messages<'a>(&'a self, room: &'a RoomId, window: Window, limit: usize) -> Answer<'a, Messages> {
+    fn messages<'a>(
+        &'a self,
+        room: &'a RoomId,
+        reader: Option<UserId>,
+        window: Window,
+        limit: usize,
+    ) -> Answer<'a, Messages> {
         let room = room.clone();
-        self.reads.ask(move |db| log::messages(db, &room, window, limit))
+        self.reads.ask(move |db| log::messages(db, &room, reader, window, limit))
     }
 
     fn unread<'a>(&'a self, room: &'a RoomId, user: UserId, after: Seq) -> Answer<'a, Unread> {
@@ -114,9 +130,9 @@ impl Drop for Sqlite {
 }
 
 impl Directory for Sqlite {
-    fn create_room(&self, room: RoomInfo, creator: Option<UserId>) -> Answer<'_, ()> {
+    fn create_room(&self, room: RoomInfo, members: Vec<(UserId, MemberRole)>) -> Answer<'_, ()> {
         let bytes = room.name.len();
-        self.queue.change(bytes, move |db| directory::create_room(db, &room, creator))
+        self.queue.change(bytes, move |db| directory::create_room(db, &room, &members))
     }
 
     fn room<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<RoomInfo>> {
@@ -143,36 +159,27 @@ impl Directory for Sqlite {
         self.queue.change(bytes, move |db| directory::set_markers(db, &markers))
     }
 
-    fn add_user(&self, user: NewUser, expired_before: Timestamp) -> Answer<'_, ()> {
-        self.queue.change(0, move |db| directory::add_user(db, &user, expired_before))
+    fn role<'a>(&'a self, room: &'a RoomId, user: UserId) -> Answer<'a, Option<MemberRole>> {
+        let room = room.clone();
+        self.reads.ask(move |db| directory::role(db, &room, user))
     }
 
-    fn change_user(&self, user: UserRecord, expired_before: Timestamp) -> Answer<'_, ()> {
-        self.queue.change(0, move |db| directory::change_user(db, &user, expired_before))
+    fn members<'a>(
+        &'a self,
+        room: &'a RoomId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Answer<'a, (Vec<Member>, usize)> {
+        let room = room.clone();
+        self.reads.ask(move |db| directory::members(db, &room, after, limit))
     }
 
-    fn user(&self, id: UserId) -> Answer<'_, Option<UserRecord>> {
-        self.reads.ask(move |db| directory::user(db, id))
+    fn written(&self, user: UserId) -> Answer<'_, Vec<RoomId>> {
+        self.reads.ask(move |db| directory::written(db, user))
     }
 
-    fn holders(&self, folded: Vec<String>, expired_before: Timestamp) -> Answer<'_, HashMap<String, UserId>> {
-        self.reads.ask(move |db| directory::holders(db, folded, expired_before))
-    }
-
-    fn session(&self, token: TokenHash) -> Answer<'_, Option<SessionRecord>> {
-        self.reads.ask(move |db| directory::session(db, token))
-    }
-
-    fn touch_session(&self, token: TokenHash, seen: Timestamp) -> Answer<'_, ()> {
-        self.queue.change(0, move |db| directory::touch_session(db, token, seen))
-    }
-
-    fn end_session(&self, token: TokenHash) -> Answer<'_, bool> {
-        self.queue.change(0, move |db| directory::end_session(db, token))
-    }
-
-    fn expire_sessions(&self, before: Timestamp) -> Answer<'_, ()> {
-        self.queue.change(0, move |db| directory::expire_sessions(db, before))
+    fn purge(&self) -> Answer<'_, bool> {
+        self.queue.change(0, directory::purge)
     }
 }
 
@@ -211,6 +218,10 @@ fn to_sql_limit(limit: usize) -> i64 {
 
 fn time(row: &Row, column: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(row.get(column)?).map_err(|fault| unreadable(column, Type::Integer, fault))
+}
+
+fn from_sql_time(row: &Row, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { time(row, column).map(Some) }
 }
 
 /// A value that no version of ours has written.

@@ -6,10 +6,13 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::directory::{
+    INFO, add_member, change_room, delete_room, member_role, remove_guests, remove_member, room_info,
+};
 use super::{Fault, from_sql, to_sql};
 use crate::error::{Error, Result};
-use crate::protocol::{Epoch, Event, RoomId, Seq};
-use crate::store::{Announcement, Effect};
+use crate::protocol::{Epoch, Event, Kind, MemberRole, RoomId, RoomKind, Seq, UserId};
+use crate::store::{Announcement, Effect, Right, RoomInfo};
 
 /// More rooms than write at once, few enough to forget about.
 const MAX_HEADS: usize = 10_000;
@@ -18,11 +21,11 @@ const MAX_HEADS: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Heads(HashMap<RoomId, Head>);
 
-#[derive(Clone, Copy)]
 struct Head {
     num: i64,
     epoch: Epoch,
     seq: Seq,
+    info: RoomInfo,
 }
 
 impl Heads {
@@ -46,17 +49,41 @@ impl Heads {
 }
 
 fn load(room: &RoomId, db: &Connection) -> rusqlite::Result<Option<Head>> {
-    let mut query = db.prepare_cached(
-        "SELECT num, epoch, coalesce((SELECT max(seq) FROM events WHERE room = num), oldest - 1)
-         FROM rooms WHERE id = ?1",
-    )?;
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {INFO}, num, epoch, coalesce((SELECT max(seq) FROM events WHERE room = num), oldest - 1)
+         FROM rooms WHERE id = ?1 AND kind <> 'deleted'",
+    ))?;
     query
         .query_row([room.as_str()], |row| {
-            let epoch = Epoch(row.get::<_, i64>(1)?.cast_unsigned());
-            Ok(Head { num: row.get(0)?, epoch, seq: from_sql(row.get(2)?) })
+            let epoch = Epoch(row.get::<_, i64>("epoch")?.cast_unsigned());
+            Ok(Head { num: row.get("num")?, epoch, seq: from_sql(row.get(10)?), info: room_info(row)? })
         })
         .optional()
 }
+
+impl Head {
+    /// Refuses what the author has no right to at this place of the log.
+    fn check(&self, author: UserId, right: Right, db: &Connection) -> Result<(), Fault> {
+        let open = self.info.kind == RoomKind::Public;
+        let (least, rank) = match right {
+            Right::Free => return Ok(()),
+            Right::Write(_) if self.info.archived => return Err(ARCHIVED.into()),
+            Right::Write(_) if open && !self.info.announcement => return Ok(()),
+            Right::Write(rank) if self.info.announcement => (MemberRole::Moderator, rank),
+            Right::Write(rank) => (MemberRole::Member, rank),
+            Right::AtLeast(least, rank) => (least, rank),
+        };
+        let role = match member_role(db, author, self.num)? {
+            Some(role) => role.max(rank),
+            None if open => rank,
+            None => return Err(Error::NoRoom(self.info.id.to_string()).into()),
+        };
+        if role < least { Err(NOT_ENOUGH.into()) } else { Ok(()) }
+    }
+}
+
+const ARCHIVED: Error = Error::NotAllowed("this room is archived: nobody writes in it any more");
+const NOT_ENOUGH: Error = Error::NotAllowed("expected one of this room's moderators, or its owner");
 
 pub(super) struct Appender<'a> {
     db: &'a Connection,
@@ -77,23 +104,28 @@ impl<'a> Appender<'a> {
         Ok(Self { db, heads, insert, announcements: Vec::new(), places: HashMap::new() })
     }
 
-    pub fn append(&mut self, room: RoomId, mut event: Event, effect: &Effect) -> Result<Seq, Fault> {
+    pub fn append(&mut self, room: RoomId, mut event: Event, right: Right, effect: Effect) -> Result<Seq, Fault> {
         let head = self.heads.of(&room, self.db)?;
         let (num, epoch) = (head.num, head.epoch);
         event.seq = head.seq + 1;
         // What is announced is what will be read.
         event.at = Timestamp::from_millisecond(event.at.as_millisecond()).unwrap_or(event.at);
+        if let Err(refusal) = head.check(event.author.id, right, self.db) {
+            // What was taken before stands, whatever its author may do by now: a retry is told so.
+            return first_seq(self.db, num, &event)?.ok_or(refusal);
+        }
         if insert(&mut self.insert, num, &event)? == 0 {
-            return Ok(first_seq(self.db, num, &event)?);
+            return first_seq(self.db, num, &event)?.ok_or(Error::Internal.into());
         }
         head.seq = event.seq;
-        let emptied = take_effect(self.db, num, &event, effect)?;
+        let done = take_effect(self.db, head, &event, effect)?;
         let seq = event.seq;
+        if done.deleted {
+            self.heads.0.remove(&room);
+        }
         let announcement = self.announcement(room, num, epoch);
         announcement.events.push(event);
-        if let Some(target) = emptied {
-            empty(announcement, target);
-        }
+        announcement.take(done);
         Ok(seq)
     }
 
@@ -103,7 +135,7 @@ impl<'a> Appender<'a> {
 
     fn announcement(&mut self, room: RoomId, num: i64, epoch: Epoch) -> &mut Announcement {
         let place = *self.places.entry(num).or_insert_with(|| {
-            self.announcements.push(Announcement { room, epoch, events: Vec::new(), redacted: false });
+            self.announcements.push(Announcement::new(room, epoch, Vec::new()));
             self.announcements.len() - 1
         });
         &mut self.announcements[place]
@@ -127,37 +159,89 @@ fn insert(insert: &mut CachedStatement, room: i64, event: &Event) -> rusqlite::R
     ])
 }
 
-fn first_seq(db: &Connection, room: i64, event: &Event) -> rusqlite::Result<Seq> {
+fn first_seq(db: &Connection, room: i64, event: &Event) -> rusqlite::Result<Option<Seq>> {
     let mut query = db.prepare_cached("SELECT seq FROM events WHERE room = ?1 AND author = ?2 AND txn_id = ?3")?;
-    query.query_row(params![room, event.author.id.0.as_bytes(), event.txn_id], |row| row.get(0).map(from_sql))
+    let seq =
+        query.query_row(params![room, event.author.id.0.as_bytes(), event.txn_id], |row| row.get(0).map(from_sql));
+    seq.optional()
 }
 
-/// Says which earlier event was emptied by it.
-fn take_effect(db: &Connection, room: i64, event: &Event, effect: &Effect) -> rusqlite::Result<Option<Seq>> {
-    let author = event.author.id.0.as_bytes();
+/// What came to pass beside the event.
+#[derive(Default)]
+struct Done {
+    emptied: Option<Emptied>,
+    ended: Vec<UserId>,
+    changed: Option<RoomInfo>,
+    shut: bool,
+    deleted: bool,
+}
+
+enum Emptied {
+    One(Seq),
+    AllOf(UserId),
+}
+
+fn take_effect(db: &Connection, head: &mut Head, event: &Event, effect: Effect) -> rusqlite::Result<Done> {
+    let (room, author) = (head.num, event.author.id);
+    let mut done = Done::default();
     match effect {
-        Effect::Mention(users) => {
-            let mut mention =
-                db.prepare_cached("INSERT OR IGNORE INTO mentions (user, room, seq) VALUES (?1, ?2, ?3)")?;
-            for user in users {
-                mention.execute(params![user.0.as_bytes(), room, to_sql(event.seq)])?;
-            }
+        Effect::None => {}
+        Effect::Mention(users) => mention(db, room, event.seq, &users)?,
+        Effect::Redact(target) => {
+            let emptied = target < event.seq && redact(db, room, target)?;
+            done.emptied = emptied.then_some(Emptied::One(target));
         }
-        Effect::Redact(target) if *target < event.seq => {
-            return Ok(redact(db, room, *target)?.then_some(*target));
+        Effect::RedactAll(user) => {
+            redact_all(db, room, user, event.seq)?;
+            done.emptied = Some(Emptied::AllOf(user));
         }
-        Effect::None | Effect::Redact(_) => {}
         Effect::Join => {
-            let mut join =
-                db.prepare_cached("INSERT OR REPLACE INTO members (user, room, read) VALUES (?1, ?2, ?3)")?;
-            join.execute(params![author, room, to_sql(event.seq)])?;
+            let mut join = db.prepare_cached(
+                "INSERT INTO members (user, room, read) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (user, room) DO UPDATE SET read = ?3",
+            )?;
+            join.execute(params![author.0.as_bytes(), room, to_sql(event.seq)])?;
         }
-        Effect::Leave => {
-            let mut leave = db.prepare_cached("DELETE FROM members WHERE user = ?1 AND room = ?2")?;
-            leave.execute(params![author, room])?;
+        Effect::Member(user, role) => add_member(db, user, room, event.seq - 1, role)?,
+        Effect::Leave => done.ended = end_membership(db, head, author)?,
+        Effect::Remove(user) => done.ended = end_membership(db, head, user)?,
+        Effect::Change(change) => {
+            head.info.apply(&change);
+            if change.guests == Some(false) && head.info.kind == RoomKind::Private {
+                done.ended = remove_guests(db, room)?;
+            }
+            change_room(db, room, &head.info)?;
+            done.changed = Some(head.info.clone());
+        }
+        Effect::Kind(kind) => {
+            done.shut = kind != RoomKind::Public && head.info.kind == RoomKind::Public;
+            head.info.kind = kind;
+            if done.shut && !head.info.guests {
+                done.ended = remove_guests(db, room)?;
+            }
+            change_room(db, room, &head.info)?;
+            done.changed = Some(head.info.clone());
+        }
+        Effect::Delete => {
+            delete_room(db, room)?;
+            (done.shut, done.deleted) = (true, true);
         }
     }
-    Ok(None)
+    Ok(done)
+}
+
+/// Says whose right to read ended by it: anyone may read what is public.
+fn end_membership(db: &Connection, head: &Head, user: UserId) -> rusqlite::Result<Vec<UserId>> {
+    let was_member = remove_member(db, user, head.num)?;
+    Ok(if was_member && head.info.kind != RoomKind::Public { vec![user] } else { Vec::new() })
+}
+
+fn mention(db: &Connection, room: i64, seq: Seq, users: &[UserId]) -> rusqlite::Result<()> {
+    let mut mention = db.prepare_cached("INSERT OR IGNORE INTO mentions (user, room, seq) VALUES (?1, ?2, ?3)")?;
+    for user in users {
+        mention.execute(params![user.0.as_bytes(), room, to_sql(seq)])?;
+    }
+    Ok(())
 }
 
 fn redact(db: &Connection, room: i64, target: Seq) -> rusqlite::Result<bool> {
@@ -172,10 +256,38 @@ fn redact(db: &Connection, room: i64, target: Seq) -> rusqlite::Result<bool> {
     Ok(emptied)
 }
 
-/// What was written and taken back in one batch is announced without its content, too.
-fn empty(announcement: &mut Announcement, target: Seq) {
-    announcement.redacted = true;
-    if let Some(event) = announcement.events.iter_mut().find(|event| event.seq == target) {
-        event.content = None;
+/// Every message has a `txn_id`, so the index of these finds them.
+fn redact_all(db: &Connection, room: i64, user: UserId, before: Seq) -> rusqlite::Result<()> {
+    let of_user = params![room, user.0.as_bytes(), to_sql(before)];
+    let mut mentions = db.prepare_cached(
+        "DELETE FROM mentions WHERE room = ?1 AND seq IN (SELECT seq FROM events INDEXED BY events_by_txn
+             WHERE room = ?1 AND author = ?2 AND txn_id IS NOT NULL AND seq < ?3)",
+    )?;
+    mentions.execute(of_user)?;
+    let mut empty = db.prepare_cached(
+        "UPDATE events INDEXED BY events_by_txn SET content = NULL, rendering = NULL
+         WHERE room = ?1 AND author = ?2 AND txn_id IS NOT NULL AND seq < ?3 AND kind = 'message'",
+    )?;
+    empty.execute(of_user).map(drop)
+}
+
+impl Announcement {
+    /// What was written and taken back in one batch is announced without its content, too.
+    fn take(&mut self, done: Done) {
+        let emptied = |event: &Event| match done.emptied {
+            Some(Emptied::One(target)) => event.seq == target,
+            Some(Emptied::AllOf(user)) => event.author.id == user && event.kind == Kind::Message,
+            None => false,
+        };
+        for event in self.events.iter_mut().filter(|event| emptied(event)) {
+            event.content = None;
+        }
+        self.redacted |= done.emptied.is_some();
+        self.ended.extend(done.ended);
+        self.shut |= done.shut;
+        self.deleted |= done.deleted;
+        if done.changed.is_some() {
+            self.changed = done.changed;
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::Fault;
 use crate::error::Fatal;
 use crate::store::{Durability, Options};
 
@@ -16,7 +17,7 @@ use crate::store::{Durability, Options};
 const APPLICATION_ID: i32 = 0x4368_6e77;
 
 /// One step for each version of the schema.
-const STEPS: [&str; 1] = [include_str!("../schema.sql")];
+const STEPS: [&str; 2] = [include_str!("../schema.sql"), include_str!("../accounts.sql")];
 
 /// The WAL is cut back to this after it had to grow larger.
 pub(super) const WAL_BYTES: i64 = 64 * 1024 * 1024;
@@ -26,7 +27,7 @@ const PAGE_BYTES: i64 = 4096;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// More statements than there are in this backend.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// The database, held by this process alone until this is dropped.
 pub(super) struct Database {
@@ -93,6 +94,22 @@ impl Database {
             tracing::warn!(%fault, "the database was not closed cleanly");
         }
     }
+}
+
+/// Changes a database of this version that another process may have open.
+pub(super) fn beside(path: &Path, change: impl FnOnce(&Connection) -> Result<(), Fault>) -> Result<(), Fatal> {
+    let broken = |reason: String| Fatal::Database { path: path.to_owned(), reason };
+    let explain = |fault: rusqlite::Error| broken(fault.to_string());
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(explain)?;
+    if recognise(&db, path, explain)? < STEPS.len() {
+        return Err(broken("it is of an older chinwag; start this one once, which brings it up to date".to_owned()));
+    }
+    let transaction = db.unchecked_transaction().map_err(explain)?;
+    change(&db).map_err(|fault| match fault {
+        Fault::Refused(error) => broken(error.to_string()),
+        Fault::Broken(fault) => explain(fault),
+    })?;
+    transaction.commit().map_err(explain)
 }
 
 /// Moves what the WAL holds into the database file (but for NOOP). Says how many bytes the WAL holds.

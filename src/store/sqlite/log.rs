@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Fault, from_sql, time, to_sql, to_sql_limit, unreadable};
 use crate::error::{Error, Result};
 use crate::protocol::{Author, Content, Epoch, Event, Position, RoomId, Seq, UserId};
-use crate::store::{Messages, Page, UNREAD_CAP, Unread, Window};
+use crate::store::{Messages, Page, Span, UNREAD_CAP, Unread, Window};
 
 /// Counting unread messages looks at no more than this many: who wrote more than that since the marker, and nobody
 /// else did, has read them.
@@ -15,7 +15,7 @@ const UNREAD_REACH: u32 = 1000;
 
 const POSITION: &str = "
     SELECT epoch, oldest, coalesce((SELECT max(seq) FROM events WHERE room = num), oldest - 1), num
-    FROM rooms WHERE id = ?1";
+    FROM rooms WHERE id = ?1 AND kind <> 'deleted'";
 
 const READ: &str = "
     SELECT seq, id, kind, at, author, author_name, txn_id, target, content, rendering
@@ -41,12 +41,19 @@ const UNREAD_AUTHORS: &str = "
 const MENTIONS: &str = "
     SELECT count(*) FROM (SELECT 1 FROM mentions WHERE user = ?1 AND room = ?2 AND seq > ?3 LIMIT ?4)";
 
+/// The same, for those who may read it.
+const READABLE: &str = "
+    SELECT epoch, oldest, coalesce((SELECT max(seq) FROM events WHERE room = num), oldest - 1), num
+    FROM rooms WHERE id = ?1
+    AND (kind = 'public' OR kind <> 'deleted' AND EXISTS (SELECT 1 FROM members WHERE room = num AND user = ?2))";
+
 pub(super) fn position(db: &Connection, room: &RoomId) -> Result<Option<Position>, Fault> {
     Ok(find(db, room)?.map(|(_, position)| position))
 }
 
-pub(super) fn read(db: &Connection, room: &RoomId, after: Seq, limit: usize, bytes: usize) -> Result<Page, Fault> {
-    let (num, position) = existing(db, room)?;
+pub(super) fn read(db: &Connection, room: &RoomId, reader: Option<UserId>, span: Span) -> Result<Page, Fault> {
+    let Span { after, limit, bytes } = span;
+    let (num, position) = readable(db, room, reader)?;
     let mut query = db.prepare_cached(READ)?;
     let mut rows = query.query(params![num, to_sql(after), to_sql_limit(limit)])?;
     let mut page = Page { position, events: Vec::new() };
@@ -61,8 +68,14 @@ pub(super) fn read(db: &Connection, room: &RoomId, after: Seq, limit: usize, byt
     Ok(page)
 }
 
-pub(super) fn messages(db: &Connection, room: &RoomId, window: Window, limit: usize) -> Result<Messages, Fault> {
-    let (num, position) = existing(db, room)?;
+pub(super) fn messages(
+    db: &Connection,
+    room: &RoomId,
+    reader: Option<UserId>,
+    window: Window,
+    limit: usize,
+) -> Result<Messages, Fault> {
+    let (num, position) = readable(db, room, reader)?;
     let (before, older, newer) = match window {
         Window::Newest => (Seq::MAX, limit, 0),
         Window::Before(seq) => (seq, limit, 0),
@@ -135,8 +148,11 @@ pub(super) fn columns_position(row: &Row, first: usize) -> rusqlite::Result<Posi
     Ok(Position { epoch, oldest: from_sql(row.get(first + 1)?), head: from_sql(row.get(first + 2)?) })
 }
 
-fn existing(db: &Connection, room: &RoomId) -> Result<(i64, Position), Fault> {
-    find(db, room)?.ok_or_else(|| Error::NoRoom(room.to_string()).into())
+fn readable(db: &Connection, room: &RoomId, reader: Option<UserId>) -> Result<(i64, Position), Fault> {
+    let mut query = db.prepare_cached(READABLE)?;
+    let reader = reader.map(|user| *user.0.as_bytes());
+    let found = query.query_row(params![room.as_str(), reader], |row| Ok((row.get(3)?, columns_position(row, 0)?)));
+    found.optional()?.ok_or_else(|| Error::NoRoom(room.to_string()).into())
 }
 
 fn events(db: &Connection, sql: &str, room: i64, from: Seq, limit: usize) -> rusqlite::Result<Vec<Event>> {
@@ -174,7 +190,10 @@ mod tests {
     fn room_of(events: u32) -> Connection {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(include_str!("../schema.sql")).unwrap();
-        db.execute("INSERT INTO rooms VALUES (1, 'lobby', 'Lobby', 1, 1, 0, 0)", []).unwrap();
+        db.execute_batch(include_str!("../accounts.sql")).unwrap();
+        let room = "INSERT INTO rooms (num, id, name, epoch, oldest, made_after, created_at)
+            VALUES (1, 'lobby', 'Lobby', 1, 1, 0, 0)";
+        db.execute(room, []).unwrap();
         db.execute(
             "WITH RECURSIVE seqs (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM seqs WHERE seq < ?1)
              INSERT INTO events (room, seq, id, kind, at, author, author_name)
@@ -188,7 +207,7 @@ mod tests {
     #[test]
     fn no_query_of_the_log_scans_or_sorts() {
         let db = room_of(10);
-        for sql in [POSITION, READ, MESSAGES_BEFORE, MESSAGES_AFTER, UNREAD_AUTHORS, MENTIONS] {
+        for sql in [POSITION, READABLE, READ, MESSAGES_BEFORE, MESSAGES_AFTER, UNREAD_AUTHORS, MENTIONS] {
             let mut query = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let unbound = vec![rusqlite::types::Null; query.parameter_count()];
             let plan = query.query_map(rusqlite::params_from_iter(unbound), |row| row.get("detail")).unwrap();

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::error::Result;
-use crate::protocol::{Author, Content, Event, Kind};
-use crate::store::{Committed, Completion, Effect};
+use crate::protocol::{Author, Content, Event, Kind, RoomKind};
+use crate::store::{Committed, Completion, Effect, Right};
 
 #[test]
 fn a_full_disk_refuses_and_harms_nothing() {
@@ -37,7 +37,7 @@ fn a_full_disk_refuses_and_harms_nothing() {
 fn a_fault_leaves_nothing_of_its_batch() {
     let house = House::new();
     let faulty = house.changes(|db| {
-        directory::create_room(db, &garden(), None)?;
+        directory::create_room(db, &garden(), &[])?;
         Ok(db.execute_batch("INSERT INTO nowhere VALUES (1)")?)
     });
     assert_eq!(faulty, Err(Error::Unavailable("the database failed")));
@@ -49,7 +49,7 @@ fn a_fault_leaves_nothing_of_its_batch() {
 fn a_panic_leaves_nothing_of_its_batch() {
     let house = House::new();
     let panicking = house.changes(|db| -> Result<(), Fault> {
-        directory::create_room(db, &garden(), None)?;
+        directory::create_room(db, &garden(), &[])?;
         panic!("as the test wants it")
     });
     assert_eq!(panicking, Err(Error::UnknownOutcome));
@@ -111,7 +111,7 @@ fn the_last_owner_may_be_a_callback_of_the_store() {
         alone.recv().unwrap();
         drop(last);
     });
-    store.append(Append { room: lobby(), event: event(), effect: Effect::None, done });
+    store.append(Append { room: lobby(), event: event(), right: Right::Free, effect: Effect::None, done });
     drop(store);
     left.send(()).unwrap();
     ended.recv().unwrap();
@@ -130,7 +130,8 @@ impl House {
         let (end, ended) = mpsc::channel();
         let options = Options { dir: dir.path().to_owned(), durability: Durability::Full };
         let store = Arc::new(Sqlite::open(&options, Arc::new(Ear(end))).unwrap());
-        wait(store.create_room(RoomInfo { id: lobby(), name: "Lobby".into() }, None)).unwrap();
+        let lobby = RoomInfo::new(lobby(), "Lobby".into(), RoomKind::Public);
+        wait(store.create_room(lobby, Vec::new())).unwrap();
         Self { store, dir, ended }
     }
 
@@ -144,7 +145,7 @@ impl House {
     fn appends(&self) -> Result<Seq> {
         let (told, outcome) = mpsc::channel();
         let done = Completion::new(move |outcome| told.send(outcome).unwrap());
-        self.store.append(Append { room: lobby(), event: event(), effect: Effect::None, done });
+        self.store.append(Append { room: lobby(), event: event(), right: Right::Free, effect: Effect::None, done });
         outcome.recv().unwrap()
     }
 
@@ -178,7 +179,7 @@ fn lobby() -> RoomId {
 }
 
 fn garden() -> RoomInfo {
-    RoomInfo { id: "garden".into(), name: "Garden".into() }
+    RoomInfo::new("garden".into(), "Garden".into(), RoomKind::Public)
 }
 
 fn event() -> Event {

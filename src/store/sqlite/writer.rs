@@ -247,8 +247,8 @@ impl Writer {
         let mut appender = Appender::new(db, &mut self.heads)?;
         for job in jobs.by_ref() {
             match job {
-                Job::Append(Append { room, event, effect, done: tell }) => {
-                    let (outcome, fault) = match appender.append(room, event, &effect) {
+                Job::Append(Append { room, event, right, effect, done: tell }) => {
+                    let (outcome, fault) = match appender.append(room, event, right, effect) {
                         Ok(seq) => (Ok(seq), None),
                         Err(Fault::Refused(error)) => (Err(error), None),
                         Err(Fault::Broken(fault)) => (Err(Error::UnknownOutcome), Some(fault)),
