@@ -1,10 +1,10 @@
 //! The one client by which the server asks other servers, and its guard: whoever can name a URL must not reach what
 //! only this machine or its network can. Knows nothing of what is asked for, and keeps nothing.
 
+use std::error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use std::{error, io};
 
 use http::{Method, Request, Response, header};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -42,6 +42,11 @@ pub enum FetchError {
 /// Asks servers whose addresses are public, over TLS, and any others that its host allows. Shared by all threads.
 pub struct Fetcher {
     allowed: Vec<(Host, Option<u16>)>,
+    /// Made when first needed: the authorities alone take a megabyte, and many a server asks nobody.
+    clients: OnceLock<Clients>,
+}
+
+struct Clients {
     /// For the allowed.
     open: Client,
     /// For all others: connects to no other address than a public one.
@@ -54,19 +59,7 @@ impl Fetcher {
     pub fn new(allowed: &[String]) -> Result<Self, Fatal> {
         let parsed = |entry: &String| host_and_port(entry).ok_or_else(|| Fatal::FetchPrivate(entry.clone()));
         let allowed = allowed.iter().map(parsed).collect::<Result<_, _>>()?;
-        let tls = tls()?;
-        let client = || {
-            Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                .user_agent(USER_AGENT)
-                .no_proxy()
-                .redirect(redirect::Policy::none())
-                // Each thread has a runtime of its own, and a connection kept would hang on the one that opened it.
-                .pool_max_idle_per_host(0)
-        };
-        let open = client().build().map_err(io::Error::other)?;
-        let guarded = client().dns_resolver(PublicOnly).build().map_err(io::Error::other)?;
-        Ok(Self { allowed, open, guarded })
+        Ok(Self { allowed, clients: OnceLock::new() })
     }
 
     /// What is at this URL, of at most `limit` bytes. Follows three redirects, each guarded as the first request is;
@@ -112,9 +105,22 @@ impl Fetcher {
         client.execute(request).await.map_err(|error| failure(host, &error))
     }
 
+    fn clients(&self) -> Result<&Clients, FetchError> {
+        if let Some(clients) = self.clients.get() {
+            return Ok(clients);
+        }
+        // Two threads may both make them; one of them is kept.
+        let made = Clients::new().map_err(|error| {
+            tracing::error!(%error, "no client can be made to ask others with");
+            FetchError::Failed { host: "any".to_owned(), reason: error.to_string() }
+        })?;
+        Ok(self.clients.get_or_init(|| made))
+    }
+
     /// The guard before resolution. An address in a URL is never resolved, so it is checked here, after the parser has
     /// seen through the many ways to write one.
     fn client_for(&self, url: &Url) -> Result<&Client, FetchError> {
+        let clients = self.clients()?;
         let refused = || FetchError::Url(url.to_string());
         let host = url.host().ok_or_else(refused)?.to_owned();
         if !url.username().is_empty() || url.password().is_some() {
@@ -124,17 +130,34 @@ impl Fetcher {
             *allowed == host && (port.is_none() || *port == url.port_or_known_default())
         };
         if self.allowed.iter().any(allows) {
-            return if matches!(url.scheme(), "http" | "https") { Ok(&self.open) } else { Err(refused()) };
+            return if matches!(url.scheme(), "http" | "https") { Ok(&clients.open) } else { Err(refused()) };
         }
         if url.scheme() != "https" {
             return Err(refused());
         }
         let address = match host {
-            Host::Domain(_) => return Ok(&self.guarded),
+            Host::Domain(_) => return Ok(&clients.guarded),
             Host::Ipv4(address) => IpAddr::V4(address),
             Host::Ipv6(address) => IpAddr::V6(address),
         };
-        if is_public(address) { Ok(&self.guarded) } else { Err(FetchError::NotPublic(address.to_string())) }
+        if is_public(address) { Ok(&clients.guarded) } else { Err(FetchError::NotPublic(address.to_string())) }
+    }
+}
+
+impl Clients {
+    fn new() -> Result<Self, Box<dyn error::Error>> {
+        let tls = tls()?;
+        let client = || {
+            Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .user_agent(USER_AGENT)
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                // Each thread has a runtime of its own, and a connection kept would hang on the one that opened it.
+                .pool_max_idle_per_host(0)
+        };
+        let guarded = client().dns_resolver(PublicOnly).build()?;
+        Ok(Self { open: client().build()?, guarded })
     }
 }
 
@@ -147,15 +170,15 @@ fn host_and_port(entry: &str) -> Option<(Host, Option<u16>)> {
 }
 
 /// TLS as this system trusts it, the authorities of the host's own network included. A system without any is no reason
-/// not to start: then only those fail whom the server asks over TLS.
-fn tls() -> Result<ClientConfig, Fatal> {
+/// to fail: only those cannot be asked whom the server asks over TLS.
+fn tls() -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         tracing::warn!("no certificate authorities found, so no server can be asked over TLS; install ca-certificates");
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    let builder = builder.with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 

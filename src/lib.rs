@@ -4,10 +4,12 @@ pub mod config;
 pub mod server;
 
 pub mod gateway;
+pub mod ops;
 
 pub mod chat;
 
 pub mod fetch;
+pub mod mail;
 pub mod store;
 
 pub mod error;

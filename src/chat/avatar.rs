@@ -1,12 +1,147 @@
-//! The picture of those who have no other: initials on a colour, as SVG. And where Gravatar has one for an e-mail.
-//! Pure: which picture a user has is not decided here, and nobody is asked for it.
+//! Which picture a user has: their own, else the provider's, else Gravatar's, else initials on a colour. Pictures of
+//! others are fetched by the server, so that nobody's browser is shown to them. It knows no route.
 
 use std::fmt::Write;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::name;
+use super::auth::Visitor;
+use super::{Chat, name, picture};
+use crate::error::{Error, Result};
+use crate::fetch::FetchError;
 use crate::protocol::UserId;
+use crate::store::{Picture, PictureSource};
+
+/// Pictures that are fetched at once.
+const LANES: usize = 4;
+
+/// A picture to be shown.
+pub enum Avatar {
+    /// Pixels, and their type of media.
+    Stored { media_type: String, bytes: Vec<u8> },
+    /// SVG.
+    Drawn(String),
+}
+
+/// A picture that is to be had elsewhere; none where it is to be forgotten.
+pub(super) struct Wanted {
+    user: UserId,
+    source: PictureSource,
+    url: Option<String>,
+}
+
+impl Chat {
+    /// What is shown for a user.
+    pub async fn avatar(&self, user: UserId) -> Result<Avatar> {
+        if let Some(Picture { kind, bytes, .. }) = self.store.accounts.picture(user).await? {
+            return Ok(Avatar::Stored { media_type: kind, bytes });
+        }
+        let name = self.user_name(user).await?.ok_or(Error::NoUser)?;
+        Ok(Avatar::Drawn(svg(user, &name)))
+    }
+
+    pub(super) async fn picture_source(&self, user: UserId) -> Result<&'static str> {
+        Ok(match self.store.accounts.picture(user).await?.map(|picture| picture.source) {
+            Some(PictureSource::Upload) => "upload",
+            Some(PictureSource::Provider) => "provider",
+            Some(PictureSource::Gravatar) => "gravatar",
+            None => "generated",
+        })
+    }
+
+    /// Sets the visitor's own picture from a file of theirs, or takes it away.
+    pub async fn set_own_picture(&self, visitor: &Visitor, file: Option<Vec<u8>>) -> Result<()> {
+        visitor.must_be_person()?;
+        self.limiter.rare(visitor.user.id)?;
+        let picture = match file {
+            Some(file) => Some(self.prepare(file, PictureSource::Upload).await?),
+            None => None,
+        };
+        self.set_picture(visitor.user.id, PictureSource::Upload, picture).await
+    }
+
+    /// Few pictures are decoded at once, since each may take a few hundred megabytes while it is.
+    async fn prepare(&self, file: Vec<u8>, source: PictureSource) -> Result<Picture> {
+        let turn = self.decoding.clone().acquire_owned().await.map_err(|_| Error::Internal)?;
+        let prepare = move || {
+            // Held until it is done, though whoever asked may have gone.
+            let _turn = turn;
+            picture::prepare(&file)
+        };
+        let prepared = tokio::task::spawn_blocking(prepare).await;
+        // A decoder that panics has met what is no picture of its kind.
+        let prepared = prepared.map_err(|_| Error::NotAnImage)??;
+        let (kind, bytes) = (prepared.media_type.to_owned(), prepared.bytes);
+        Ok(Picture { source, kind, bytes, at: Timestamp::now() })
+    }
+
+    async fn set_picture(&self, user: UserId, source: PictureSource, picture: Option<Picture>) -> Result<()> {
+        self.store.accounts.set_picture(user, source, picture).await?;
+        if let Some(record) = self.store.accounts.user(user).await? {
+            self.shown_anew(&record);
+        }
+        Ok(())
+    }
+
+    /// Looks for the picture that goes with an e-mail, by and by.
+    pub(super) fn look_for_gravatar(&self, user: UserId, email: Option<&str>) {
+        let Some(base) = &self.settings.gravatar else { return };
+        let url = email.map(|email| gravatar_url(email, base));
+        self.want(Wanted { user, source: PictureSource::Gravatar, url });
+    }
+
+    /// Looks for the picture that a provider has of somebody, by and by.
+    pub(super) fn look_for_provided_picture(&self, user: UserId, url: Option<&str>) {
+        if let Some(url) = url {
+            self.want(Wanted { user, source: PictureSource::Provider, url: Some(url.to_owned()) });
+        }
+    }
+
+    fn want(&self, wanted: Wanted) {
+        // Where too many wait already this one is looked for the next time.
+        let _ = self.pictures_wanted.0.try_send(wanted);
+    }
+
+    /// Fetches the pictures that are wanted, for ever.
+    pub(super) async fn fetch_pictures(&self) {
+        let lane = || async {
+            loop {
+                let wanted = self.pictures_wanted.1.lock().await.recv().await;
+                let Some(wanted) = wanted else { return };
+                if let Err(error) = self.fetch_picture(wanted).await {
+                    tracing::debug!(%error, "a picture was not taken");
+                }
+            }
+        };
+        futures_util::future::join_all((0..LANES).map(|_| lane())).await;
+    }
+
+    async fn fetch_picture(&self, Wanted { user, source, url }: Wanted) -> Result<()> {
+        let file = match &url {
+            Some(url) => match self.settings.fetcher.get(url, picture::MOST_BYTES).await {
+                Ok(file) => Some(file),
+                Err(FetchError::Status(404)) => None,
+                // What was there before may be there still.
+                Err(error) => {
+                    tracing::debug!(%error, "no picture was fetched");
+                    return Ok(());
+                }
+            },
+            None => None,
+        };
+        let picture = match file {
+            Some(file) => Some(self.prepare(file, source).await?),
+            None => None,
+        };
+        // Nothing was there and nothing is: nobody need be told.
+        let shown = self.store.accounts.picture(user).await?;
+        if picture.is_some() || shown.is_some_and(|shown| shown.source >= source) {
+            self.set_picture(user, source, picture).await?;
+        }
+        Ok(())
+    }
+}
 
 /// A square picture that is always the same for the same user and name.
 pub fn svg(id: UserId, name: &str) -> String {

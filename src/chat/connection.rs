@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::by_id::Identified;
 use super::hub::Hub;
-use super::room::{Ahead, Room};
+use super::room::{Ahead, Over, Room};
 use super::tail::{Segment, View};
 use super::user::{ConnectionId, User};
 use crate::error::Error;
@@ -40,6 +40,8 @@ pub trait Wire {
 pub struct Connection {
     pub id: ConnectionId,
     pub user: Arc<User>,
+    /// Whether it may post: a program's token may be good for reading alone.
+    pub posts: bool,
     wire: Rc<dyn Wire>,
     /// Replies, signals, and the rest of an event's frame that was sent in part: whatever goes before the next event.
     outbox: RefCell<Vec<u8>>,
@@ -86,6 +88,8 @@ pub struct Reader {
     pub local: Rc<LocalRoom>,
     epoch: Epoch,
     seq: Cell<Seq>,
+    /// How many rights to read the room had ended when the user's was last known to hold.
+    rights: Cell<u64>,
     /// The worker's rounds pass it over: its connection's own turns bring it to the head.
     behind: Cell<bool>,
     /// It is owed the room's presence as a whole, once it is live.
@@ -144,10 +148,11 @@ impl Identified for Rc<Connection> {
 }
 
 impl Connection {
-    pub fn new(id: ConnectionId, user: Arc<User>, wire: Rc<dyn Wire>, nudges: Arc<Nudges>) -> Self {
+    pub fn new(id: ConnectionId, user: Arc<User>, posts: bool, wire: Rc<dyn Wire>, nudges: Arc<Nudges>) -> Self {
         Self {
             id,
             user,
+            posts,
             wire,
             outbox: RefCell::default(),
             readers: RefCell::default(),
@@ -273,7 +278,7 @@ impl Connection {
         for at in 0.. {
             let Some(reader) = self.readers.borrow().get(at).cloned() else { break };
             match reader.catch_up(view) {
-                Ok(CaughtUp::Live | CaughtUp::Reset) => {}
+                Ok(CaughtUp::Live | CaughtUp::Over) => {}
                 Ok(CaughtUp::Reads) => reads = reads.or(Some(reader)),
                 Err(stopped) => return stopped.into(),
             }
@@ -330,17 +335,20 @@ impl Connection {
 enum CaughtUp {
     Live,
     Reads,
-    Reset,
+    /// The subscription has ended.
+    Over,
 }
 
 impl Reader {
-    /// A reader that has processed the cursor's event; it is behind until its connection is pumped.
-    pub fn new(connection: Rc<Connection>, local: Rc<LocalRoom>, cursor: Cursor) -> Self {
+    /// A reader that has processed the cursor's event; it is behind until its connection is pumped. The right to read
+    /// was looked up when so many rights had ended.
+    pub fn new(connection: Rc<Connection>, local: Rc<LocalRoom>, cursor: Cursor, rights: u64) -> Self {
         Self {
             connection,
             local,
             epoch: cursor.epoch,
             seq: Cell::new(cursor.seq),
+            rights: Cell::new(rights),
             behind: Cell::new(true),
             owed_presence: Cell::new(true),
             page: RefCell::default(),
@@ -364,10 +372,15 @@ impl Reader {
     pub fn deliver(&self, view: &View) -> u64 {
         let before = self.seq.get();
         let blocked = self.connection.outbox_len() > 0;
-        if blocked || !view.continues(before) || self.send_from(view).is_err() {
+        if blocked || self.is_doubtful() || !view.continues(before) || self.send_from(view).is_err() {
             self.fall_behind();
         }
         self.seq.get() - before
+    }
+
+    /// The right to read may have ended, which is dealt with in the connection's own turn.
+    fn is_doubtful(&self) -> bool {
+        self.rights.get() != self.room().rights()
     }
 
     pub fn fall_behind(&self) {
@@ -405,12 +418,18 @@ impl Reader {
                 self.send_from(&page.view)?;
             }
             *self.page.borrow_mut() = None;
-            match self.room().view_after(self.cursor(), view) {
+            let ahead = self.room().view_after(self.cursor(), view);
+            // Asked after the view was taken: what stands in it behind the end of a right was announced after that.
+            if let Some(over) = self.over() {
+                self.end(&over);
+                return Ok(CaughtUp::Over);
+            }
+            match ahead {
                 Ahead::Frames => self.send_from(view)?,
                 Ahead::FellOff => return Ok(CaughtUp::Reads),
                 Ahead::Reset(position) => {
                     self.reset(position);
-                    return Ok(CaughtUp::Reset);
+                    return Ok(CaughtUp::Over);
                 }
                 Ahead::Nothing => {
                     // The whole presence must have room.
@@ -429,7 +448,25 @@ impl Reader {
         }
     }
 
-    /// The log has begun another life: says so and ends the subscription.
+    fn over(&self) -> Option<Over> {
+        let rights = self.room().rights();
+        let since = self.rights.replace(rights);
+        if since == rights { None } else { self.room().over(self.connection.user.id, since) }
+    }
+
+    fn end(&self, over: &Over) {
+        match self.room().position() {
+            Some(position) if *over == Over::Doubtful => self.reset(position),
+            // They are told that the room is gone.
+            _ => {
+                self.local.unsubscribe(&self.connection);
+                // The pump that found out has passed over the reader after this one.
+                self.connection.nudge();
+            }
+        }
+    }
+
+    /// The log has begun another life, or the right to read it must be asked for anew: says so and ends the subscription.
     pub fn reset(&self, position: Position) {
         let Position { epoch, oldest, head } = position;
         let room = &self.room().id;
@@ -504,6 +541,8 @@ impl LocalRoom {
         self.hub.schedule(&self.room.id, due);
         if self.readers.borrow().is_empty()
             && let Some(rooms) = self.rooms.upgrade()
+            // Another room may have the id by now.
+            && rooms.borrow().get(&self.room.id).is_some_and(|local| std::ptr::eq(&raw const **local, self))
         {
             rooms.borrow_mut().remove(&self.room.id);
         }
@@ -530,7 +569,7 @@ impl LocalRoom {
     /// Brings a signal to all live readers; the others are owed the whole presence.
     pub fn signal(&self, json: &str) {
         for reader in self.readers.borrow().iter() {
-            if reader.is_live() && reader.connection.signal(json) {
+            if reader.is_live() && !reader.is_doubtful() && reader.connection.signal(json) {
                 reader.connection.flush();
             } else {
                 reader.owe_presence();

@@ -229,6 +229,11 @@ impl Hub {
         self.moved.lock().insert((room.clone(), user.id), user.clone());
     }
 
+    /// Lets those who have joined the room and do not read along be told how it stands, within a second.
+    pub fn stir(&self, room: &RoomId) {
+        self.stirred.lock().insert(room.clone());
+    }
+
     /// Lets a room's signals be pushed when they are due.
     pub fn schedule(&self, room: &RoomId, due: Option<Instant>) {
         let Some(due) = due else { return };
@@ -312,12 +317,16 @@ impl Hub {
             self.stirred.lock().insert(announcement.room.clone());
         }
         let Some(room) = self.room(&announcement.room) else { return };
+        room.end_rights(announcement);
         room.append(announcement);
         room.stirred.store(self.appends.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         for worker in 0..self.workers() {
             if room.must_tell(worker) {
                 self.inboxes[worker].put(News::Deliver(room.clone()));
             }
+        }
+        if announcement.deleted {
+            self.rooms.write().remove(&announcement.room);
         }
         if self.tail_bytes() > self.limits.all_bytes {
             self.shrink_tails();
@@ -365,13 +374,14 @@ impl Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::RoomKind;
 
     fn hub() -> Hub {
         Hub::new(1, TailLimits { room_bytes: 1 << 10, all_bytes: 1 << 12 })
     }
 
     fn info(id: &str) -> RoomInfo {
-        RoomInfo { id: id.into(), name: id.into() }
+        RoomInfo::new(id.into(), id.into(), RoomKind::Public)
     }
 
     #[test]

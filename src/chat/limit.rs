@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
@@ -14,7 +15,8 @@ use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::protocol::UserId;
+use crate::protocol::{RoomId, UserId};
+use crate::store::TokenHash;
 
 /// What is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +31,34 @@ pub struct Rates {
 
 /// Commands other than posts a second and user; a page that opens sends a handful.
 const COMMANDS: NonZeroU32 = NonZeroU32::new(50).expect("it is not zero");
-/// New rooms and new names a minute and user: everyone is told of them.
+/// New rooms, names, links, tokens and the like a minute and user: what others are told of, or what stays.
 const RARE: NonZeroU32 = NonZeroU32::new(6).expect("it is not zero");
+
+/// The longest time between two messages of one user that a room may ask for.
+pub const SLOWEST: Duration = Duration::from_hours(6);
+
+/// Guesses a minute at one account's password, or another secret that can be guessed.
+const GUESSES: NonZeroU32 = NonZeroU32::new(2).expect("it is not zero");
+/// Guesses a minute from one address; a school may sit behind it.
+const GUESSES_FROM: NonZeroU32 = NonZeroU32::new(20).expect("it is not zero");
+
+/// Letters an hour and user.
+const MAILS: NonZeroU32 = NonZeroU32::new(3).expect("it is not zero");
 
 type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
 pub struct Limiter {
     rates: Option<Limited>,
     connections: AtomicUsize,
-    per_address: Mutex<HashMap<IpAddr, usize>>,
+    sources: Mutex<HashMap<IpAddr, Arc<Source>>>,
+    /// When somebody last wrote in a room in slow mode.
+    wrote: Mutex<HashMap<(RoomId, UserId), Instant>>,
+}
+
+/// One address, for all that come from it.
+pub struct Source {
+    pub address: IpAddr,
+    connections: AtomicUsize,
 }
 
 struct Limited {
@@ -47,12 +68,20 @@ struct Limited {
     rare: Keyed<UserId>,
     looks: Keyed<IpAddr>,
     arrivals: Keyed<IpAddr>,
+    guesses: Keyed<TokenHash>,
+    guesses_from: Keyed<IpAddr>,
+    mails: Keyed<UserId>,
 }
 
 impl Limiter {
     /// Without rates nothing is limited.
     pub fn new(rates: Option<Rates>) -> Self {
-        Self { rates: rates.map(Limited::new), connections: AtomicUsize::new(0), per_address: Mutex::default() }
+        Self {
+            rates: rates.map(Limited::new),
+            connections: AtomicUsize::new(0),
+            sources: Mutex::default(),
+            wrote: Mutex::default(),
+        }
     }
 
     pub fn post(&self, user: UserId) -> Result<()> {
@@ -66,6 +95,21 @@ impl Limiter {
     /// What everyone is told of: a new room, a new name.
     pub fn rare(&self, user: UserId) -> Result<()> {
         self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.rare, &user))
+    }
+
+    /// Somebody writes in a room where so many seconds lie between two messages of one user: that is the room's own
+    /// rate, and holds without rates too.
+    pub fn slow(&self, room: &RoomId, user: UserId, slow_seconds: u32) -> Result<()> {
+        let (slow, now) = (Duration::from_secs(slow_seconds.into()), Instant::now());
+        let mut wrote = self.wrote.lock();
+        let last = wrote.get(&(room.clone(), user));
+        let wait = last.map_or(Duration::ZERO, |last| slow.saturating_sub(now.duration_since(*last)));
+        if !wait.is_zero() {
+            let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            return Err(Error::SlowMode { retry_after_ms });
+        }
+        wrote.insert((room.clone(), user), now);
+        Ok(())
     }
 
     /// Somebody reads without a socket: a user, or whoever is at this address.
@@ -82,35 +126,63 @@ impl Limiter {
         self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.arrivals, &network(address)))
     }
 
+    /// Somebody at this address tries a secret for what has this hash: an account's name, a link.
+    pub fn guess(&self, at: TokenHash, address: IpAddr) -> Result<()> {
+        self.guess_from(address)?;
+        self.guess_at(at)
+    }
+
+    /// The same wherever they are; `guess_from` comes before it.
+    pub fn guess_at(&self, at: TokenHash) -> Result<()> {
+        self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.guesses, &at))
+    }
+
+    /// The same for secrets that cannot be guessed one by one, such as links.
+    pub fn guess_from(&self, address: IpAddr) -> Result<()> {
+        self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.guesses_from, &network(address)))
+    }
+
+    /// Somebody is written to.
+    pub fn mail(&self, user: UserId) -> Result<()> {
+        self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.mails, &user))
+    }
+
     /// Admits a connection as long as the permit lives; those without a session count by their address too.
     pub fn connect(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit> {
         let all = self.connections.fetch_add(1, Ordering::AcqRel) + 1;
         // From here on the permit counts down again, also where it is not given out.
-        let mut permit = Permit { limiter: self.clone(), address: None };
-        let Some(Limited { rates, .. }) = &self.rates else { return Ok(permit) };
-        if all > rates.connections {
+        let mut permit = Permit { limiter: self.clone(), source: None };
+        let rates = self.rates.as_ref().map(|limited| limited.rates);
+        if rates.is_some_and(|rates| all > rates.connections) {
             return Err(Error::Unavailable("this node has all the connections it may have; --connections raises that"));
         }
         if let Some(address) = address.map(network) {
-            let mut per_address = self.per_address.lock();
-            let count = per_address.entry(address).or_default();
-            if *count >= rates.connections_per_address {
+            let mut sources = self.sources.lock();
+            let new = || Arc::new(Source { address, connections: AtomicUsize::new(0) });
+            let source = sources.entry(address).or_insert_with(new);
+            let count = source.connections.load(Ordering::Relaxed);
+            if rates.is_some_and(|rates| count >= rates.connections_per_address) {
                 return Err(Error::RateLimited { retry_after_ms: 10_000 });
             }
-            *count += 1;
-            permit.address = Some(address);
+            source.connections.store(count + 1, Ordering::Relaxed);
+            permit.source = Some(source.clone());
         }
         Ok(permit)
     }
 
     /// Forgets whoever has been quiet long enough to start afresh.
     pub fn forget(&self) {
+        let now = Instant::now();
+        self.wrote.lock().retain(|_, wrote| now.duration_since(*wrote) < SLOWEST);
         if let Some(limited) = &self.rates {
             limited.posts.retain_recent();
             limited.commands.retain_recent();
             limited.rare.retain_recent();
             limited.looks.retain_recent();
             limited.arrivals.retain_recent();
+            limited.guesses.retain_recent();
+            limited.guesses_from.retain_recent();
+            limited.mails.retain_recent();
         }
     }
 }
@@ -118,19 +190,24 @@ impl Limiter {
 /// One admitted connection.
 pub struct Permit {
     limiter: Arc<Limiter>,
-    address: Option<IpAddr>,
+    source: Option<Arc<Source>>,
+}
+
+impl Permit {
+    /// From where it comes; none where it has a session.
+    pub fn source(&self) -> Option<Arc<Source>> {
+        self.source.clone()
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.limiter.connections.fetch_sub(1, Ordering::AcqRel);
-        if let Some(address) = self.address {
-            let mut per_address = self.limiter.per_address.lock();
-            if let Some(count) = per_address.get_mut(&address) {
-                *count -= 1;
-                if *count == 0 {
-                    per_address.remove(&address);
-                }
+        if let Some(source) = &self.source {
+            let mut sources = self.limiter.sources.lock();
+            // Counted under the lock, as above.
+            if source.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+                sources.remove(&source.address);
             }
         }
     }
@@ -144,6 +221,9 @@ impl Limited {
             rare: keyed(Quota::per_minute(RARE).allow_burst(times(RARE, 2))),
             looks: keyed(Quota::per_second(COMMANDS).allow_burst(times(COMMANDS, 4))),
             arrivals: keyed(Quota::per_second(rates.arrivals).allow_burst(times(rates.arrivals, 60))),
+            guesses: keyed(Quota::per_minute(GUESSES).allow_burst(times(GUESSES, 5))),
+            guesses_from: keyed(Quota::per_minute(GUESSES_FROM).allow_burst(times(GUESSES_FROM, 3))),
+            mails: keyed(Quota::per_hour(MAILS)),
             rates,
         }
     }
@@ -165,7 +245,7 @@ fn check<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K) -> Result<()> {
 }
 
 /// What counts as one address: of IPv6 the /64, which one customer has to themselves (RFC 6177 §2).
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
         v4 @ IpAddr::V4(_) => v4,

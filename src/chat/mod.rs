@@ -1,48 +1,71 @@
 //! What chat means: rooms, messages, who may do what. Every door comes through `Chat`, which asks who is asking, and
 //! the store is reached through `Chat` alone. Nothing here knows HTTP or sockets.
 
+pub mod account;
 pub mod auth;
 pub mod avatar;
 mod by_id;
 pub mod connection;
 pub mod hub;
 pub mod limit;
+pub mod link;
 mod marker;
 pub mod message;
 pub mod name;
+mod password;
+pub mod people;
 pub mod picture;
+pub mod place;
 pub mod presence;
+pub mod provider;
 pub mod room;
+pub mod rooms;
 pub mod tail;
 pub mod user;
 pub mod worker;
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
+use self::avatar::Wanted;
 use self::hub::{Hub, News, TailLimits};
 use self::limit::{Limiter, Rates};
 use self::marker::Markers;
+use self::password::Passwords;
+use self::place::{Join, Place};
+use self::provider::{Errands, Provider, ProviderSettings};
 use self::room::Room;
 use self::user::{User, Users};
 use crate::error::{Error, Fatal, Result};
+use crate::fetch::Fetcher;
+use crate::mail::Mailer;
 use crate::protocol::{
-    Content, Cursor, Event, Hello, History, Kind, Limits, Me, MemberChange, Position, Push, RoomId, RoomState, Seq,
-    Start, UserId, VERSION,
+    Content, Cursor, Event, Hello, History, Kind, Limits, Me, MemberRole, Position, Push, RoomId, RoomKind, RoomState,
+    Seq, Start, UserId, VERSION,
 };
 use crate::store::{
-    Append, Completion, Directory, Effect, Joined, Log, Messages, NewUser, Page, RoomInfo, Store, Unread, UserRecord,
-    Watcher, Window,
+    Append, Completion, Directory, Effect, Joined, Log, Messages, NewUser, Page, Right, RoomInfo, Secrets, Span, Store,
+    Unread, UserRecord, Watcher, Window,
 };
 
 /// `hello` lists at most so many rooms.
 const HELLO_ROOMS: usize = 500;
 const MARKERS_EVERY: Duration = Duration::from_secs(1);
 const EXPIRE_EVERY: Duration = Duration::from_hours(1);
+/// More are not looked for at once.
+const PICTURES_WANTED: usize = 1_000;
+/// More are not written at once.
+const MAILS_WANTED: usize = 100;
+/// Between two takes of what a deleted room has left, so that others' appends come in between.
+const PURGE_EVERY: Duration = Duration::from_millis(100);
 
 pub struct Settings {
     pub workers: usize,
@@ -51,6 +74,20 @@ pub struct Settings {
     pub rates: Option<Rates>,
     pub limits: Limits,
     pub heartbeat: Duration,
+    /// Who may come in, where that is not the owner's to say.
+    pub join: Option<Join>,
+    /// Whether there are accounts with passwords.
+    pub passwords: bool,
+    /// Where pictures are looked for that go with e-mails, if anywhere.
+    pub gravatar: Option<String>,
+    /// Who vouches for people.
+    pub providers: Vec<ProviderSettings>,
+    /// How this server is called from outside, where its host says so.
+    pub public_url: Option<String>,
+    /// By which others are asked.
+    pub fetcher: Fetcher,
+    /// By which people are written to, if they are.
+    pub mailer: Option<Mailer>,
 }
 
 pub struct Chat {
@@ -60,8 +97,24 @@ pub struct Chat {
     pub settings: Settings,
     store: Store,
     markers: Markers,
-    /// How many sessions were ended since the start.
-    ended_sessions: AtomicU64,
+    passwords: Passwords,
+    place: RwLock<Arc<Place>>,
+    /// Held while the place is changed, which takes a moment.
+    changing_place: tokio::sync::Mutex<()>,
+    banned_addresses: RwLock<Vec<(IpAddr, Option<Timestamp>)>>,
+    /// Pictures to be fetched, and who fetches them.
+    pictures_wanted: (mpsc::Sender<Wanted>, tokio::sync::Mutex<mpsc::Receiver<Wanted>>),
+    providers: Vec<Provider>,
+    /// Who has left for a provider.
+    errands: Errands,
+    /// Links to be mailed, and who mails them.
+    mails_wanted: (mpsc::Sender<String>, tokio::sync::Mutex<mpsc::Receiver<String>>),
+    /// Turns to decode a picture.
+    decoding: Arc<Semaphore>,
+    /// Second factors that were offered and not yet confirmed, and when.
+    offered_factors: Mutex<HashMap<UserId, (Vec<u8>, Timestamp)>>,
+    /// How often sessions were ended, or what a user may do was changed, since the start.
+    changes: AtomicU64,
     /// This process, for whoever reads a log of several.
     node: String,
     /// Held, so that the room where everyone lands is always live.
@@ -73,14 +126,12 @@ pub trait Done: FnOnce(Result<Seq>) + Send + 'static {}
 
 impl<F: FnOnce(Result<Seq>) + Send + 'static> Done for F {}
 
-/// A room in the list that anyone may browse.
-#[derive(serde::Serialize)]
-pub struct Browsed {
-    pub room: RoomId,
-    pub name: Arc<str>,
-    pub head: Seq,
-    pub online: usize,
-    pub joined: bool,
+/// A room that somebody may read, live as long as it is held.
+pub struct Open {
+    pub room: Arc<Room>,
+    pub position: Position,
+    /// How many rights to read it had ended before this one was looked up.
+    pub rights: u64,
 }
 
 impl Chat {
@@ -91,28 +142,46 @@ impl Chat {
     ) -> Result<Arc<Self>, Fatal> {
         let hub = Arc::new(Hub::new(settings.workers, settings.tails));
         let store = open(hub.clone())?;
-        let lobby = RoomInfo { id: RoomId::lobby(), name: "Lobby".into() };
-        match store.directory.create_room(lobby.clone(), None).await {
+        let lobby = RoomInfo::new(RoomId::lobby(), "Lobby".into(), RoomKind::Public);
+        match store.directory.create_room(lobby.clone(), Vec::new()).await {
             Ok(()) | Err(Error::Exists(_)) => {}
             Err(error) => return Err(Fatal::Lobby(error)),
         }
+        let lobby = store.directory.room(&lobby.id).await.map_err(Fatal::Lobby)?.unwrap_or(lobby);
+        let place = store.moderation.settings().await.map_err(Fatal::Lobby)?;
+        let place = if place.is_empty() { Ok(Place::default()) } else { serde_json::from_str(&place) };
+        let place = place.map_err(|error| Fatal::Settings(error.to_string()))?;
         let room = hub.enliven(lobby);
         let position = store.log.position(&room.id).await.map_err(Fatal::Lobby)?;
         room.learn(position.ok_or_else(|| Fatal::Lobby(Error::NoRoom(room.id.to_string())))?);
-        Ok(Arc::new(Self {
+        let (want, wanted) = mpsc::channel(PICTURES_WANTED);
+        let (mail, mailed) = mpsc::channel(MAILS_WANTED);
+        let chat = Arc::new(Self {
             hub,
             users: Arc::default(),
             limiter: Arc::new(Limiter::new(settings.rates)),
+            providers: settings.providers.iter().cloned().map(Provider::new).collect(),
+            errands: Errands::default(),
+            mails_wanted: (mail, tokio::sync::Mutex::new(mailed)),
             settings,
             store,
             markers: Markers::default(),
-            ended_sessions: AtomicU64::new(0),
+            passwords: Passwords::default(),
+            place: RwLock::new(Arc::new(place)),
+            changing_place: tokio::sync::Mutex::default(),
+            banned_addresses: RwLock::default(),
+            pictures_wanted: (want, tokio::sync::Mutex::new(wanted)),
+            decoding: Arc::new(Semaphore::new(1)),
+            offered_factors: Mutex::default(),
+            changes: AtomicU64::new(0),
             node: format!("{:08x}", Uuid::now_v7().as_u128() & 0xffff_ffff),
             lobby: room,
-        }))
+        });
+        chat.learn_bans().await.map_err(Fatal::Lobby)?;
+        Ok(chat)
     }
 
-    /// Signals, read markers and the end of old sessions, for ever.
+    /// Signals, read markers, the end of old sessions and deleted rooms, pictures to fetch and letters to send, for ever.
     pub async fn keep_house(&self) {
         let markers = async {
             loop {
@@ -123,14 +192,28 @@ impl Chat {
         let sessions = async {
             loop {
                 let before = auth::expired_before(Timestamp::now());
-                if let Err(error) = self.directory().expire_sessions(before).await {
+                if let Err(error) = self.store.sessions.expire_sessions(before).await {
                     tracing::warn!(%error, "cannot end old sessions");
                 }
                 self.limiter.forget();
+                let offered_since = Timestamp::now() - EXPIRE_EVERY;
+                self.offered_factors.lock().retain(|_, (_, at)| *at > offered_since);
                 tokio::time::sleep(EXPIRE_EVERY).await;
             }
         };
-        tokio::join!(self.hub.push_signals(), markers, sessions);
+        let purge = async {
+            loop {
+                match self.directory().purge().await {
+                    Ok(true) => tokio::time::sleep(PURGE_EVERY).await,
+                    Ok(false) => tokio::time::sleep(EXPIRE_EVERY).await,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot take away what deleted rooms left");
+                        tokio::time::sleep(EXPIRE_EVERY).await;
+                    }
+                }
+            }
+        };
+        tokio::join!(self.hub.push_signals(), markers, sessions, purge, self.fetch_pictures(), self.mail_links());
     }
 
     /// Writes what is not written yet, and closes the store. Blocks.
@@ -155,7 +238,13 @@ impl Chat {
         let hello = Push::Hello(Hello {
             protocol: VERSION,
             node: &self.node,
-            user: Me { id: user.id, name: &name, guest: user.guest, email: None },
+            user: Me {
+                id: user.id,
+                name: &name,
+                guest: user.role().is_guest(),
+                role: user.role(),
+                muted_until: user.muted_until(),
+            },
             rooms: joined.iter().map(room_state).collect(),
             heartbeat_ms: u64::try_from(self.settings.heartbeat.as_millis()).unwrap_or(u64::MAX),
             limits: self.settings.limits,
@@ -163,9 +252,11 @@ impl Chat {
         Ok((hello.json(), joined.into_iter().map(|joined| joined.room.id).collect()))
     }
 
-    /// Whether `post` will do for this: the author is stored and the text names nobody.
-    pub fn posts_at_once(&self, user: &User, text: &str) -> bool {
-        user.is_stored() && !text.contains('@')
+    /// Whether `post` will do for this: the author is stored, the text names nobody, and nothing is to be asked of the
+    /// room that its log does not ask itself.
+    pub fn posts_at_once(&self, user: &User, room: &Room, text: &str) -> bool {
+        let info = room.info();
+        user.is_stored() && info.slow_seconds == 0 && info.kind != RoomKind::Direct && !text.contains('@')
     }
 
     /// Appends a message that `posts_at_once`. `done` is told the seq once it is durable, or why it is not.
@@ -180,6 +271,7 @@ impl Chat {
     pub async fn post_any(&self, user: &Arc<User>, room: &RoomId, txn_id: &str, text: &str, done: impl Done) {
         let prepared = async {
             let text = self.check_post(user, text)?;
+            self.check_room(user, room).await?;
             self.store_guest(user).await?;
             Ok((text, self.mentions(text).await?))
         };
@@ -189,71 +281,31 @@ impl Chat {
         }
     }
 
+    /// Refuses what the room's log does not refuse by itself: writing too fast in slow mode, and to somebody who does
+    /// not want to hear from the author.
+    async fn check_room(&self, user: &Arc<User>, id: &RoomId) -> Result<()> {
+        let info = self.open(user, id).await?.room.info();
+        if info.kind == RoomKind::Direct {
+            let (members, count) = self.directory().members(id, None, 2).await?;
+            let alone_with = members.iter().find(|member| member.user.id != user.id).filter(|_| count == 2);
+            if let Some(other) = alone_with
+                && self.store.moderation.ignored(other.user.id).await?.contains(&user.id)
+            {
+                return Err(rooms::IGNORED);
+            }
+        }
+        if info.slow_seconds > 0 && self.standing(user, id).await?.role < MemberRole::Moderator {
+            self.limiter.slow(id, user.id, info.slow_seconds)?;
+        }
+        Ok(())
+    }
+
     /// A page of messages as they stand, rendered as this version renders.
-    pub async fn history(&self, asked: &History<'_>) -> Result<Messages> {
+    pub async fn history(&self, reader: Option<UserId>, asked: &History<'_>) -> Result<Messages> {
         let room = RoomId::from(&*asked.room);
-        let mut page = self.log().messages(&room, Window::of(asked), asked.limit).await?;
+        let mut page = self.log().messages(&room, reader, Window::of(asked), asked.limit).await?;
         page.events.iter_mut().for_each(refresh);
         Ok(page)
-    }
-
-    /// Makes a public room, whose first member is the user.
-    pub async fn create_room(&self, user: &Arc<User>, name: &str) -> Result<RoomId> {
-        let (id, name) = name::room(name)?;
-        self.limiter.rare(user.id)?;
-        self.store_guest(user).await?;
-        self.directory().create_room(RoomInfo { id: id.clone(), name }, Some(user.id)).await?;
-        self.tell_member(user, &id, true);
-        Ok(id)
-    }
-
-    pub async fn join(&self, user: &Arc<User>, room: &RoomId) -> Result<()> {
-        self.limiter.post(user.id)?;
-        self.store_guest(user).await?;
-        if self.directory().member(room, user.id).await?.is_none() {
-            self.append_member(user, room, MemberChange::Joined, Effect::Join).await?;
-            self.tell_member(user, room, true);
-        }
-        Ok(())
-    }
-
-    pub async fn leave(&self, user: &Arc<User>, room: &RoomId) -> Result<()> {
-        if *room == self.lobby.id {
-            return Err(Error::NotAllowed("everyone has joined the lobby for good"));
-        }
-        self.limiter.post(user.id)?;
-        let Some(member) = self.directory().member(room, user.id).await? else { return Ok(()) };
-        self.append_member(user, room, MemberChange::Left, Effect::Leave).await?;
-        self.tell_member(user, room, false);
-        let gone: Arc<str> = Push::Room(RoomState { gone: true, ..room_state(&member) }).json().into();
-        for (worker, connections) in user.connections(|_| true) {
-            self.hub.tell(worker, News::Tell { connections, json: gone.clone() });
-        }
-        Ok(())
-    }
-
-    /// The public rooms that match, in the order of their ids, and whether there are more.
-    pub async fn browse(
-        &self,
-        user: Option<UserId>,
-        query: &str,
-        after: Option<&RoomId>,
-        limit: usize,
-    ) -> Result<(Vec<Browsed>, bool)> {
-        let mut listed = self.directory().public_rooms(query, after, limit + 1).await?;
-        let more = listed.len() > limit;
-        listed.truncate(limit);
-        let mut rooms = Vec::with_capacity(listed.len());
-        for listed in listed {
-            let RoomInfo { id, name } = listed.room;
-            let joined = match user {
-                Some(user) => id == self.lobby.id || self.directory().member(&id, user).await?.is_some(),
-                None => false,
-            };
-            let online = self.hub.room(&id).map_or(0, |room| room.with_presence(|presence| presence.count()).0);
-            rooms.push(Browsed { room: id, name, head: listed.head, online, joined });
-        }
-        Ok((rooms, more))
     }
 
     /// Moves the user's read marker: forward, or with `back` to just this event.
@@ -285,21 +337,32 @@ impl Chat {
         Ok(joined.map(|joined| Push::Room(room_state(&joined)).json()))
     }
 
-    /// The room, live from now on as long as it is held; its position is known.
-    pub async fn open(&self, id: &RoomId) -> Result<(Arc<Room>, Position)> {
-        if let Some(room) = self.hub.room(id)
-            && let Some(position) = room.position()
-        {
-            return Ok((room, position));
+    /// The room, if the user may read it, live from now on as long as it is held; its position is known.
+    pub async fn open(&self, user: &User, id: &RoomId) -> Result<Open> {
+        let live = self.hub.room(id).filter(|room| room.position().is_some());
+        let room = match live {
+            Some(room) => room,
+            None => self.enliven(user, id).await?,
+        };
+        // Noted before the right is looked up: one that ends meanwhile is found out.
+        let rights = room.rights();
+        if room.info().kind != RoomKind::Public {
+            self.standing(user, id).await?;
         }
-        let info = self.directory().room(id).await?.ok_or_else(|| Error::NoRoom(id.to_string()))?;
-        // Live first, then asked for its head: whatever is committed in between is heard.
-        let room = self.hub.enliven(info);
+        let position = room.position().ok_or_else(|| Error::NoRoom(id.to_string()))?;
+        Ok(Open { room, position, rights })
+    }
+
+    /// Makes a room live that the user may read. What it is may have changed since that was looked up, and is asked
+    /// again once it hears of changes; so is where its log stands.
+    async fn enliven(&self, user: &User, id: &RoomId) -> Result<Arc<Room>> {
+        let no_room = || Error::NoRoom(id.to_string());
+        let room = self.hub.enliven(self.standing(user, id).await?.info);
         loop {
-            let position = self.log().position(id).await?.ok_or_else(|| Error::NoRoom(id.to_string()))?;
+            room.learn_info(self.directory().room(id).await?.ok_or_else(no_room)?);
+            let position = self.log().position(id).await?.ok_or_else(no_room)?;
             if room.learn(position) {
-                let position = room.position().unwrap_or(position);
-                return Ok((room, position));
+                return Ok(room);
             }
         }
     }
@@ -320,8 +383,8 @@ impl Chat {
         }
     }
 
-    pub async fn read_page(&self, room: &RoomId, after: Seq, limit: usize, bytes: usize) -> Result<Page> {
-        let mut page = self.log().read(room, after, limit, bytes).await?;
+    pub async fn read_page(&self, room: &RoomId, reader: UserId, span: Span) -> Result<Page> {
+        let mut page = self.log().read(room, Some(reader), span).await?;
         page.events.iter_mut().for_each(refresh);
         Ok(page)
     }
@@ -329,7 +392,7 @@ impl Chat {
     /// The user is typing in a room that they are subscribed to.
     pub fn typing(&self, user: &User, room: &Room) {
         let author = user.author();
-        let ((), due) = room.with_presence(|presence| presence.typing(author, std::time::Instant::now()));
+        let ((), due) = room.with_presence(|presence| presence.typing(author, Instant::now()));
         self.hub.schedule(&room.id, due);
     }
 
@@ -338,7 +401,7 @@ impl Chat {
         if let Some(user) = self.users.online(id) {
             return Ok(Some(user.name()));
         }
-        Ok(self.directory().user(id).await?.map(|record| record.name))
+        Ok(self.store.accounts.user(id).await?.map(|record| record.name))
     }
 
     fn log(&self) -> &dyn Log {
@@ -362,6 +425,7 @@ impl Chat {
         if text.trim_start().is_empty() {
             return Err(Error::Invalid("text: expected at least one visible character".to_owned()));
         }
+        user.check_not_muted()?;
         self.limiter.post(user.id)?;
         Ok(text)
     }
@@ -383,14 +447,15 @@ impl Chat {
             let ((), due) = room.with_presence(|presence| presence.stop_typing(user.id));
             self.hub.schedule(&room.id, due);
         }
-        let event = new_event(user, Kind::Message, Some(txn_id), content);
+        let event = Event { txn_id: Some(txn_id.into()), ..Event::new(user.author(), Kind::Message, content) };
+        let right = Right::Write(user.role().in_rooms());
         let hub = self.hub.clone();
         hub.post_begins();
         let done = Completion::new(move |outcome| {
             hub.post_ends();
             done(outcome);
         });
-        self.log().append(Append { room: room.clone(), event, effect, done });
+        self.log().append(Append { room: room.clone(), event, right, effect, done });
     }
 
     /// Called with a message's outcome, wherever that is heard: the author has read up to their own message.
@@ -401,36 +466,17 @@ impl Chat {
         }
     }
 
-    async fn append_member(&self, user: &User, room: &RoomId, change: MemberChange, effect: Effect) -> Result<Seq> {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let done = Completion::new(move |outcome| {
-            // Whoever asked may have gone; the event stands all the same.
-            let _ = tell.send(outcome);
-        });
-        let event = new_event(user, Kind::Member, None, Content::member(change));
-        self.log().append(Append { room: room.clone(), event, effect, done });
-        told.await.unwrap_or(Err(Error::UnknownOutcome))
-    }
-
-    fn tell_member(&self, user: &Arc<User>, room: &RoomId, joined: bool) {
-        for (worker, connections) in user.connections(|_| true) {
-            self.hub.tell(worker, News::Member { connections, room: room.clone(), joined });
-        }
-        if joined {
-            self.hub.marker_moved(room, user);
-        }
-    }
-
     /// Writes a guest who came without a session into the store, without which nothing of theirs could stay.
     async fn store_guest(&self, user: &User) -> Result<()> {
         if user.is_stored() {
             return Ok(());
         }
-        let name = user.name();
-        let record = UserRecord { id: user.id, folded: name::fold(&name), name, email: None, guest: user.guest };
-        let read = user.lobby_read.load(std::sync::atomic::Ordering::Relaxed);
-        let user_to_add = NewUser { record, session: None, joins: self.lobby.id.clone(), read };
-        self.directory().add_user(user_to_add, auth::expired_before(Timestamp::now())).await?;
+        let record = auth::new_record(user.name(), None, user.role());
+        let record = UserRecord { id: user.id, ..record };
+        let read = user.lobby_read.load(Ordering::Relaxed);
+        let (joins, secrets) = (self.lobby.id.clone(), Secrets::default());
+        let user_to_add = NewUser { record, session: None, secrets, joins, read };
+        self.store.accounts.add_user(user_to_add, auth::expired_before(Timestamp::now())).await?;
         user.set_stored();
         Ok(())
     }
@@ -443,13 +489,28 @@ impl Chat {
         }
         let folded: Vec<Vec<String>> =
             candidates.iter().map(|names| names.iter().map(|name| name::fold(name)).collect()).collect();
-        let held = self.directory().holders(folded.concat(), auth::expired_before(Timestamp::now())).await?;
+        let held = self.store.accounts.holders(folded.concat(), auth::expired_before(Timestamp::now())).await?;
         let mut mentioned = Vec::new();
         for names in folded {
-            let holder = names.iter().find_map(|name| self.users.holder(name).or_else(|| held.get(name).copied()));
-            mentioned.extend(holder.filter(|id| !mentioned.contains(id)));
+            for name in names {
+                let Some(id) = self.called(&name, &held).await? else { continue };
+                if !mentioned.contains(&id) {
+                    mentioned.push(id);
+                }
+                break;
+            }
         }
         Ok(mentioned)
+    }
+
+    /// Who is called just this; an account whose name only looks like it is not meant.
+    async fn called(&self, folded: &str, held: &HashMap<String, UserId>) -> Result<Option<UserId>> {
+        if let Some(holder) = self.users.holder(folded) {
+            return Ok(Some(holder));
+        }
+        let Some(holder) = held.get(folded) else { return Ok(None) };
+        let holder = self.store.accounts.user(*holder).await?.filter(|user| user.folded == folded);
+        Ok(holder.map(|user| user.id))
     }
 
     async fn joined(&self, user: &User) -> Result<Vec<Joined>> {
@@ -471,11 +532,11 @@ impl Chat {
             return Ok(Some(joined));
         }
         let Some(position) = self.lobby.position().filter(|_| *room == self.lobby.id) else { return Ok(None) };
-        let read = user.lobby_read.load(std::sync::atomic::Ordering::Relaxed);
+        let read = user.lobby_read.load(Ordering::Relaxed);
         let unread =
             if read < position.head { self.log().unread(room, user.id, read).await? } else { Unread::default() };
-        let info = RoomInfo { id: self.lobby.id.clone(), name: self.lobby.name.clone() };
-        Ok(Some(Joined { room: info, position, read, unread }))
+        let (room, role, with) = ((*self.lobby.info()).clone(), MemberRole::Member, Vec::new());
+        Ok(Some(Joined { room, position, role, read, unread, with }))
     }
 
     /// A marker that moved and is not yet written is truer than the stored one.
@@ -497,23 +558,16 @@ impl Chat {
     }
 }
 
-fn new_event(user: &User, kind: Kind, txn_id: Option<&str>, content: Content) -> Event {
-    Event {
-        seq: 0,
-        id: Uuid::now_v7(),
-        kind,
-        at: Timestamp::now(),
-        author: user.author(),
-        txn_id: txn_id.map(Into::into),
-        target: None,
-        content: Some(content),
-    }
-}
-
 fn room_state(joined: &Joined) -> RoomState<'_> {
     RoomState {
         room: &joined.room.id,
         name: &joined.room.name,
+        kind: joined.room.kind,
+        topic: &joined.room.topic,
+        role: joined.role,
+        announcement: joined.room.announcement,
+        archived: joined.room.archived,
+        with: &joined.with,
         epoch: joined.position.epoch,
         head: joined.position.head,
         read: joined.read,

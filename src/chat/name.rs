@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use unicode_security::{RestrictionLevel, RestrictionLevelDetection as _};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::error::Error;
@@ -43,6 +44,51 @@ pub fn fold(name: &str) -> String {
     }
     words(&nfkc(&folded))
 }
+
+/// What a name looks like: names of one skeleton can be taken for each other (Unicode TS #39 §4). It is made of the
+/// letters as they are shown, since a capital may look like what its small letter does not; so i stands for l here,
+/// as its capital does.
+pub fn skeleton(name: &str) -> String {
+    let looks = fold(&unicode_security::skeleton(&nfkc(name)).collect::<String>());
+    fold(&unicode_security::skeleton(&looks).collect::<String>()).replace('i', "l")
+}
+
+/// The name of an account: a person's, in letters that belong together (Unicode TS #39 §5.2, highly restrictive), so
+/// that no letter of another script stands in for one that looks the same.
+pub fn account(raw: &str) -> Result<Arc<str>, Error> {
+    let name = person(raw)?;
+    let letters: String = name.chars().filter(|c| is_letter_or_digit(*c)).collect();
+    if letters.detect_restriction_level() > RestrictionLevel::HighlyRestrictive {
+        return Err(invalid("expected letters of one script"));
+    }
+    if is_reserved(&name) {
+        return Err(Error::NameTaken(name.to_string()));
+    }
+    Ok(name)
+}
+
+/// Names that speak for the place itself; nobody has them.
+pub fn is_reserved(name: &str) -> bool {
+    let skeleton = skeleton(name);
+    RESERVED.iter().any(|reserved| self::skeleton(reserved) == skeleton)
+}
+
+const RESERVED: [&str; 14] = [
+    "admin",
+    "administrator",
+    "all",
+    "channel",
+    "chinwag",
+    "everyone",
+    "here",
+    "moderator",
+    "owner",
+    "root",
+    "security",
+    "server",
+    "support",
+    "system",
+];
 
 /// `bob` and 2 make `bob-2`; a long name gives way so that the whole is a person's name still.
 pub fn numbered(name: &str, n: u32) -> Arc<str> {
@@ -365,6 +411,36 @@ mod tests {
             assert_eq!(fold(one), fold(other), "{one:?} {other:?}");
         }
         assert_ne!(fold("bob"), fold("b ob"));
+    }
+
+    #[test]
+    fn names_that_can_be_taken_for_each_other_have_one_skeleton() {
+        for (one, other) in [
+            ("paypal", "раураl"),
+            ("bob", "b0b"),
+            ("Ann", "АNN"),
+            ("alice1", "alicel"),
+            ("bob", "BOB"),
+            ("PayPal", "PayPaI"),
+            ("bob", "ВОВ"),
+            ("Mia", "MlA"),
+            ("Ice", "ісе"),
+            ("mOm", "MOM"),
+        ] {
+            assert_eq!(skeleton(one), skeleton(other), "{one:?} {other:?}");
+        }
+        assert_ne!(skeleton("bob"), skeleton("rob"));
+        assert!(is_reserved("R00t") && is_reserved("EVERYONE") && is_reserved("аdmin") && !is_reserved("adam"));
+    }
+
+    #[test]
+    fn an_account_is_named_in_letters_that_belong_together() {
+        for good in ["Ann Lee", "Мария", "李小龙", "山田 Taro", "bob-2", "Zoë 🦊", "Αθηνά"] {
+            assert!(account(good).is_ok(), "{good} {:?}", account(good));
+        }
+        for bad in ["pаypal", "Aθηνά", "bоb", "admin"] {
+            assert!(account(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A live room: where its log stands, its tail, who is online in it, and which workers have readers of it.
 //! Shared by all threads; every lock here is held for moments only. It knows no connection and no store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -9,12 +10,15 @@ use parking_lot::Mutex;
 
 use super::presence::{Change, Presence};
 use super::tail::{FellOff, Segment, Tail, View};
-use crate::protocol::{Author, Cursor, Epoch, Position, Presence as PresencePush, Push, RoomId, Seq, UserId};
+use crate::protocol::{Author, Cursor, Epoch, Position, Presence as PresencePush, Push, RoomId, RoomKind, Seq, UserId};
 use crate::store::{Announcement, RoomInfo};
 
 pub struct Room {
     pub id: RoomId,
-    pub name: Arc<str>,
+    info: Mutex<Known>,
+    /// How many rights to read it have ended; `ended` says whose.
+    rights: AtomicU64,
+    ended: Mutex<Ended>,
     state: Mutex<State>,
     presence: Mutex<Presence>,
     workers: Box<[WorkerMark]>,
@@ -25,6 +29,13 @@ pub struct Room {
     pub stirred: AtomicU64,
 }
 
+/// What the room is.
+struct Known {
+    info: Arc<RoomInfo>,
+    /// By an announcement, which nothing is newer than that was read.
+    announced: bool,
+}
+
 struct State {
     /// The life of the log that the tail is of; None before anything is known of it.
     epoch: Option<Epoch>,
@@ -33,6 +44,22 @@ struct State {
     tail: Tail,
     /// How often what was read of the log became stale.
     revision: u64,
+}
+
+/// How a right to read is over.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Over {
+    Ended,
+    /// Everyone's: who has one still must ask again.
+    Doubtful,
+}
+
+/// Which rights to read the room have ended, each by its number.
+#[derive(Default)]
+struct Ended {
+    of: HashMap<UserId, u64>,
+    /// The last time that everyone's did, and who has one had to ask again.
+    all: u64,
 }
 
 /// What one worker has to do with this room.
@@ -59,14 +86,61 @@ pub enum Ahead {
 impl Room {
     pub fn new(info: RoomInfo, workers: usize, tail_bytes: usize, all_tails: Arc<AtomicUsize>) -> Self {
         Self {
-            id: info.id,
-            name: info.name,
+            id: info.id.clone(),
+            info: Mutex::new(Known { info: Arc::new(info), announced: false }),
+            rights: AtomicU64::new(0),
+            ended: Mutex::default(),
             state: Mutex::new(State { epoch: None, oldest: None, tail: Tail::new(0, tail_bytes), revision: 0 }),
             presence: Mutex::default(),
             workers: (0..workers).map(|_| WorkerMark::default()).collect(),
             all_tails,
             stirred: AtomicU64::new(0),
         }
+    }
+
+    pub fn info(&self) -> Arc<RoomInfo> {
+        self.info.lock().info.clone()
+    }
+
+    /// Takes note of what the store says that the room is, asked since it is live.
+    pub fn learn_info(&self, info: RoomInfo) {
+        let mut known = self.info.lock();
+        if !known.announced {
+            known.info = Arc::new(info);
+        }
+    }
+
+    /// How many rights to read have ended: whoever asks for one notes this before they ask, and `over` tells them
+    /// whether it has ended since.
+    pub fn rights(&self) -> u64 {
+        self.rights.load(Ordering::Acquire)
+    }
+
+    /// Whether a user's right has ended that was looked up when so many rights had.
+    pub fn over(&self, user: UserId, since: u64) -> Option<Over> {
+        let ended = self.ended.lock();
+        if ended.of.get(&user).is_some_and(|number| *number > since) {
+            return Some(Over::Ended);
+        }
+        (ended.all > since).then_some(Over::Doubtful)
+    }
+
+    /// Takes note of the rights that end with an announcement. Before its events are to be seen, so that whoever finds
+    /// them finds this too.
+    pub fn end_rights(&self, announcement: &Announcement) {
+        if let Some(info) = &announcement.changed {
+            *self.info.lock() = Known { info: Arc::new(info.clone()), announced: true };
+        }
+        if announcement.ended.is_empty() && !announcement.shut {
+            return;
+        }
+        let mut ended = self.ended.lock();
+        let number = self.rights.load(Ordering::Acquire) + 1;
+        ended.of.extend(announcement.ended.iter().map(|user| (*user, number)));
+        if announcement.shut {
+            ended.all = number;
+        }
+        self.rights.store(number, Ordering::Release);
     }
 
     /// Where the log stands; `None` until `learn` was called.
@@ -99,8 +173,12 @@ impl Room {
         self.state.lock().revision
     }
 
-    /// Takes a page that was read from the store at this revision into the tail, where it goes further back.
+    /// Takes a page that was read from the store at this revision into the tail, where it goes further back. Of a room
+    /// that is not public none is taken: it may be ahead of what was announced, and so of the end of a right.
     pub fn offer(&self, page: &Arc<Segment>, revision: u64) {
+        if self.info().kind != RoomKind::Public {
+            return;
+        }
         self.change_tail(|state| {
             if state.revision == revision {
                 state.tail.offer(page);
@@ -256,5 +334,45 @@ impl State {
             }
             self.tail.append(Arc::new(segment));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn private() -> RoomInfo {
+        RoomInfo::new("garden".into(), "Garden".into(), RoomKind::Private)
+    }
+
+    fn public() -> RoomInfo {
+        RoomInfo { kind: RoomKind::Public, ..private() }
+    }
+
+    fn announcement() -> Announcement {
+        Announcement::new("garden".into(), Epoch(1), Vec::new())
+    }
+
+    #[test]
+    fn what_was_announced_is_newer_than_what_was_read() {
+        let room = Room::new(public(), 1, 1 << 10, Arc::default());
+        room.learn_info(private());
+        assert_eq!(room.info().kind, RoomKind::Private, "asked again since it is live");
+        room.end_rights(&Announcement { changed: Some(public()), ..announcement() });
+        room.learn_info(private());
+        assert_eq!(room.info().kind, RoomKind::Public);
+    }
+
+    #[test]
+    fn a_right_is_over_that_was_looked_up_before_it_ended() {
+        let (ann, bob) = (UserId::random(), UserId::random());
+        let room = Room::new(private(), 1, 1 << 10, Arc::default());
+        let before = room.rights();
+        room.end_rights(&Announcement { ended: vec![bob], ..announcement() });
+        let between = room.rights();
+        assert_eq!((room.over(bob, before), room.over(ann, before)), (Some(Over::Ended), None));
+        assert_eq!(room.over(bob, between), None, "he was let in again");
+        room.end_rights(&Announcement { shut: true, ..announcement() });
+        assert_eq!((room.over(ann, between), room.over(ann, room.rights())), (Some(Over::Doubtful), None));
     }
 }

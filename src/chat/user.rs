@@ -2,15 +2,19 @@
 //! hold by being connected. It knows no store: names held by sessions are asked for in auth.rs.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::by_id::{ById, Identified};
-use crate::protocol::{Author, Seq, UserId};
-use crate::store::TokenHash;
+use super::limit::Source;
+use crate::error::{Error, Result};
+use crate::protocol::{Author, Role, Seq, UserId};
+use crate::store::{TokenHash, UserRecord};
 
 /// Names a connection within this process.
 pub type ConnectionId = u64;
@@ -18,7 +22,10 @@ pub type ConnectionId = u64;
 /// A user with at least one connection here, or who is asking for something.
 pub struct User {
     pub id: UserId,
-    pub guest: bool,
+    /// A place in `Role::ALL`.
+    role: AtomicU8,
+    /// In milliseconds of Unix time; 0 where the user is not muted.
+    muted_until: AtomicI64,
     /// Stands in the store. A guest without a session is written there when first needed.
     stored: AtomicBool,
     /// How far a guest who is not stored has read the lobby.
@@ -46,17 +53,52 @@ pub struct Link {
     pub connection: ConnectionId,
     /// The session by which it came in; boxed, since most guests have none.
     pub session: Option<Box<TokenHash>>,
+    /// From where it came without one.
+    pub source: Option<Arc<Source>>,
 }
 
 impl User {
-    pub fn new(id: UserId, name: Arc<str>, guest: bool, stored: bool) -> Self {
+    /// A guest for the life of a connection, who stands in no store yet.
+    pub fn guest(id: UserId, name: Arc<str>) -> Self {
         Self {
             id,
-            guest,
-            stored: AtomicBool::new(stored),
+            role: AtomicU8::new(Role::Guest as u8),
+            muted_until: AtomicI64::new(0),
+            stored: AtomicBool::new(false),
             lobby_read: AtomicU64::new(0),
             shown: Mutex::new(Shown { name, links: SmallVec::new() }),
         }
+    }
+
+    /// Somebody who stands in the store.
+    pub fn stored(record: &UserRecord) -> Self {
+        let user = Self::guest(record.id, record.name.clone());
+        user.set_stored();
+        user.update(record);
+        user
+    }
+
+    pub fn role(&self) -> Role {
+        Role::ALL[usize::from(self.role.load(Ordering::Relaxed))]
+    }
+
+    /// Takes over what the store says that the user may do.
+    pub fn update(&self, record: &UserRecord) {
+        self.role.store(record.role as u8, Ordering::Relaxed);
+        let muted_until = record.muted_until.map_or(0, Timestamp::as_millisecond);
+        self.muted_until.store(muted_until, Ordering::Relaxed);
+    }
+
+    pub fn muted_until(&self) -> Option<Timestamp> {
+        let until = Timestamp::from_millisecond(self.muted_until.load(Ordering::Relaxed)).ok();
+        until.filter(|until| *until > Timestamp::now())
+    }
+
+    pub fn check_not_muted(&self) -> Result<()> {
+        if self.muted_until.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        self.muted_until().map_or(Ok(()), |until| Err(Error::Muted(in_words(until))))
     }
 
     pub fn name(&self) -> Arc<str> {
@@ -88,6 +130,12 @@ impl User {
         self.shown.lock().links.len() > 1
     }
 
+    /// From where those connections come that have no session.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let shown = self.shown.lock();
+        shown.links.iter().filter_map(|link| link.source.as_ref().map(|source| source.address)).collect()
+    }
+
     /// The user's connections by worker, those that `which` picks.
     pub fn connections(&self, which: impl Fn(&Link) -> bool) -> HashMap<usize, Vec<ConnectionId>> {
         let mut by_worker: HashMap<usize, Vec<ConnectionId>> = HashMap::new();
@@ -97,6 +145,14 @@ impl User {
         by_worker
     }
 }
+
+/// A time as errors say it; the last one that there is stands for ever.
+pub fn in_words(until: Timestamp) -> String {
+    if until >= FOR_EVER { "this is lifted".to_owned() } else { format!("{until:.0}") }
+}
+
+/// Mutes and bans that end when somebody lifts them.
+pub const FOR_EVER: Timestamp = Timestamp::constant(253_000_000_000, 0);
 
 #[derive(Default)]
 pub struct Users {
@@ -198,8 +254,8 @@ mod tests {
     #[test]
     fn a_user_is_online_with_the_first_connection_and_gone_with_the_last() {
         let (users, id) = (Users::default(), UserId::random());
-        let tab = |connection| Link { worker: 0, connection, session: None };
-        let user = || Arc::new(User::new(id, "bob".into(), true, false));
+        let tab = |connection| Link { worker: 0, connection, session: None, source: None };
+        let user = || Arc::new(User::guest(id, "bob".into()));
         let first = users.connect(user(), tab(1));
         let second = users.connect(user(), tab(2));
         assert!(Arc::ptr_eq(&first, &second), "two tabs are one user");

@@ -7,19 +7,22 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Chat;
 use super::by_id::ById;
 use super::connection::{Connection, LocalRoom, LocalRooms, Reader};
 use super::hub::{Inbox, News};
 use super::room::Room;
 use super::tail::{Segment, View};
 use super::user::ConnectionId;
+use super::{Chat, Open};
 use crate::error::{Error, Result};
 use crate::protocol::{CloseCode, Cursor, Ref, RoomId, Seq};
+use crate::store::Span;
 
 /// What a reader that catches up reads from the store at once.
 const PAGE_EVENTS: usize = 512;
 const PAGE_BYTES: usize = 64 << 10;
+/// Rooms kept live for those who only post.
+const KEPT: usize = 64;
 
 pub struct Worker {
     pub chat: Arc<Chat>,
@@ -29,6 +32,8 @@ pub struct Worker {
     rooms: Rc<LocalRooms>,
     /// Who has joined which room, of the connections here; not of the lobby, which everyone has joined.
     joined: RefCell<HashMap<RoomId, Vec<ConnectionId>>>,
+    /// Rooms that connections here have posted to of late without reading along: live, a post asks no store.
+    kept: RefCell<VecDeque<Arc<Room>>>,
     /// Rooms with something to deliver, taking turns.
     rounds: RefCell<VecDeque<Rc<LocalRoom>>>,
     /// Whom to tell what they have not read: everyone who has joined these rooms and does not read along …
@@ -49,6 +54,7 @@ impl Worker {
             connections: RefCell::default(),
             rooms: Rc::default(),
             joined: RefCell::default(),
+            kept: RefCell::default(),
             rounds: RefCell::default(),
             stirred: RefCell::default(),
             moved: RefCell::default(),
@@ -136,17 +142,24 @@ impl Worker {
         });
     }
 
-    /// Attaches the connection to a room, after the cursor's event; a second subscription takes the first one's
+    /// Attaches the connection to an opened room, after the cursor's event; a second subscription takes the first one's
     /// place. Its events come once the connection is pumped, so the reply can be said before.
-    pub fn subscribe(&self, connection: &Rc<Connection>, room: &Arc<Room>, cursor: Cursor) {
-        let was_there = connection.is_subscribed(&room.id);
-        if was_there {
-            let local = self.local(room);
-            local.detach(connection.id);
-            connection.remove_reader(&room.id);
-        }
+    pub fn subscribe(&self, connection: &Rc<Connection>, open: &Open, cursor: Cursor) {
+        let room = &open.room;
+        let was_there = match connection.reader(room.id.as_str()) {
+            Some(reader) if Arc::ptr_eq(reader.room(), room) => {
+                reader.local.detach(connection.id);
+                connection.remove_reader(&room.id);
+                true
+            }
+            Some(reader) => {
+                reader.local.unsubscribe(connection);
+                false
+            }
+            None => false,
+        };
         let local = self.local(room);
-        let reader = Rc::new(Reader::new(connection.clone(), local.clone(), cursor));
+        let reader = Rc::new(Reader::new(connection.clone(), local.clone(), cursor, open.rights));
         connection.add_reader(reader.clone());
         local.attach(reader);
         if !was_there {
@@ -157,27 +170,59 @@ impl Worker {
         connection.nudge();
     }
 
+    /// Keeps a room live until others take its place.
+    pub fn keep(&self, room: Arc<Room>) {
+        let mut kept = self.kept.borrow_mut();
+        if !kept.iter().any(|known| Arc::ptr_eq(known, &room)) {
+            if kept.len() == KEPT {
+                kept.pop_front();
+            }
+            kept.push_back(room);
+        }
+    }
+
     pub fn unsubscribe(&self, connection: &Connection, room: &RoomId) {
-        let local = self.rooms.borrow().get(room).cloned();
-        if let Some(local) = local {
-            local.unsubscribe(connection);
+        if let Some(reader) = connection.reader(room.as_str()) {
+            reader.local.unsubscribe(connection);
         }
     }
 
     fn local(&self, room: &Arc<Room>) -> Rc<LocalRoom> {
-        let mut rooms = self.rooms.borrow_mut();
-        let new = || Rc::new(LocalRoom::new(room.clone(), self.index, self.chat.hub.clone(), &self.rooms));
-        rooms.entry(room.id.clone()).or_insert_with(new).clone()
+        if let Some(known) = self.rooms.borrow().get(&room.id) {
+            if Arc::ptr_eq(&known.room, room) {
+                return known.clone();
+            }
+            // That one was deleted, which its readers find out in their own turns.
+            known.recover();
+        }
+        let new = Rc::new(LocalRoom::new(room.clone(), self.index, self.chat.hub.clone(), &self.rooms));
+        self.rooms.borrow_mut().insert(room.id.clone(), new.clone());
+        new
+    }
+
+    /// The readers of just this room here, not of another that had its id before or has it now.
+    fn readers(&self, room: &Arc<Room>) -> Option<Rc<LocalRoom>> {
+        self.rooms.borrow().get(&room.id).filter(|local| Arc::ptr_eq(&local.room, room)).cloned()
     }
 
     /// Reads the next page for a reader that has fallen off the tail, and gives it to the reader.
     pub async fn read_page(&self, reader: Rc<Reader>) -> Result<()> {
         let Cursor { epoch, seq } = reader.cursor();
         let revision = reader.room().revision();
-        let page = self.chat.read_page(&reader.room().id, seq, PAGE_EVENTS, PAGE_BYTES).await?;
+        let span = Span { after: seq, limit: PAGE_EVENTS, bytes: PAGE_BYTES };
+        let page = self.chat.read_page(&reader.room().id, reader.connection.user.id, span).await;
         if !reader.is_attached() {
             return Ok(());
         }
+        if let Err(Error::NoRoom(_)) = page {
+            // The right ended, which is about to be announced.
+            match reader.room().position() {
+                Some(position) => reader.reset(position),
+                None => reader.local.unsubscribe(&reader.connection),
+            }
+            return Ok(());
+        }
+        let page = page?;
         if !page.position.honours(Cursor { epoch, seq }) {
             reader.reset(page.position);
             return Ok(());
@@ -252,9 +297,9 @@ impl Worker {
         }
     }
 
-    fn begin_round(&self, room: &Room) {
+    fn begin_round(&self, room: &Arc<Room>) {
         room.begin_delivery(self.index);
-        let Some(local) = self.rooms.borrow().get(&room.id).cloned() else { return };
+        let Some(local) = self.readers(room) else { return };
         if local.begin_round() {
             self.rounds.borrow_mut().push_back(local);
         }
@@ -269,9 +314,10 @@ impl Worker {
         !self.rounds.borrow().is_empty()
     }
 
-    fn signal(&self, room: &Room, json: &str) {
-        let Some(local) = self.rooms.borrow().get(&room.id).cloned() else { return };
-        local.signal(json);
+    fn signal(&self, room: &Arc<Room>, json: &str) {
+        if let Some(local) = self.readers(room) {
+            local.signal(json);
+        }
     }
 
     fn change_member(&self, ids: &[ConnectionId], room: &RoomId, joined: bool) {
