@@ -1,17 +1,25 @@
-//! Every option, once: its flag, its environment variable, its documentation. For main and server alone: what lies
-//! below gets its settings handed in.
+//! Every option, once: its flag, its environment variable, its documentation; what holds secrets is in
+//! config/environment.rs. For main and server alone: what lies below gets its settings handed in.
 
+mod environment;
+
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use etcetera::BaseStrategy;
+use ipnet::IpNet;
 
+use crate::chat::avatar::GRAVATAR;
 use crate::chat::hub::TailLimits;
 use crate::chat::limit::Rates;
+use crate::chat::place::Join;
+use crate::chat::provider::ProviderSettings;
 use crate::error::Fatal;
+use crate::mail::Mailer;
 use crate::protocol::Limits;
 use crate::store::Durability;
 
@@ -25,6 +33,9 @@ const FRAME_BYTES: usize = 262_144;
 #[derive(Clone, Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Config {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Where to listen
     #[arg(long, env = "ADDR", value_name = "IP:PORT", default_value = "0.0.0.0:8080")]
     pub addr: SocketAddr,
@@ -58,6 +69,38 @@ pub struct Config {
     #[arg(long, env = "CHINWAG_ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub origins: Vec<String>,
 
+    /// Who comes in without a link: anyone, as a guest or with an account (open), nobody (invite), or anyone who makes
+    /// an account (accounts) [default: what the owner sets in the page, at first open]
+    #[arg(long, env = "CHINWAG_JOIN", value_name = "POLICY")]
+    pub join: Option<JoinOption>,
+
+    /// Whether there are accounts with passwords; off where people sign in by a provider alone
+    #[arg(long, env = "CHINWAG_PASSWORDS", value_name = "ON|OFF", default_value = "on")]
+    pub passwords: OnOff,
+
+    /// How this server is called from outside, such as <https://chat.example.org>; sign-in providers send people back
+    /// there, and links in mails lead there [default: as the browser calls it]
+    #[arg(long, env = "CHINWAG_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+
+    /// From whom mails come, where a server takes them (an account for it is set in the environment alone)
+    #[arg(long, env = "CHINWAG_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
+
+    /// Where pictures are looked for that go with people's e-mails, or off
+    #[arg(long, env = "CHINWAG_GRAVATAR", value_name = "OFF|URL", default_value = GRAVATAR, value_parser = gravatar)]
+    pub gravatar: String,
+
+    /// Hosts that the server may ask although their address is not public, such as a sign-in provider in your own
+    /// network, separated by commas
+    #[arg(long, env = "CHINWAG_FETCH_PRIVATE", value_name = "HOSTS", value_delimiter = ',')]
+    pub fetch_private: Vec<String>,
+
+    /// Proxies in front of this server, by address or network, separated by commas; what they say of a visitor's
+    /// address (X-Forwarded-For) is believed
+    #[arg(long, env = "CHINWAG_TRUSTED_PROXY", value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxy: Vec<IpNet>,
+
     /// Whether rates and numbers of connections are limited; off is for benchmarks, and lifts no bound of memory
     #[arg(long, env = "CHINWAG_LIMITS", value_name = "ON|OFF", default_value = "on")]
     pub limits: OnOff,
@@ -90,12 +133,44 @@ pub struct Config {
     /// The newest messages of all rooms kept in memory, in MB
     #[arg(long, env = "CHINWAG_TAILS_MB", value_name = "N", default_value = "64")]
     pub tails_mb: NonZeroU32,
+
+    /// Who vouches for people.
+    #[arg(skip)]
+    pub providers: Vec<ProviderSettings>,
+
+    /// The server that takes mails, and the password for it.
+    #[arg(skip)]
+    pub smtp_url: Option<Hidden>,
+}
+
+/// What is not to be shown.
+#[derive(Clone)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
+    }
+}
+
+/// What is done instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Print a link that makes its visitor the owner, once and within a day; the server may be running
+    OwnerLink,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DurabilityOption {
     Full,
     Fast,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JoinOption {
+    Open,
+    Invite,
+    Accounts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -130,6 +205,28 @@ impl Config {
             DurabilityOption::Fast => Durability::Fast,
         };
         Ok(crate::store::Options { dir: self.data_dir()?, durability })
+    }
+
+    pub fn join_policy(&self) -> Option<Join> {
+        self.join.map(|join| match join {
+            JoinOption::Open => Join::Open,
+            JoinOption::Invite => Join::Invite,
+            JoinOption::Accounts => Join::Accounts,
+        })
+    }
+
+    pub fn mailer(&self) -> Result<Option<Mailer>, Fatal> {
+        match (&self.smtp_url, &self.mail_from, &self.public_url) {
+            (Some(Hidden(url)), Some(from), Some(_)) => Mailer::new(url, from).map(Some),
+            (None, None, _) => Ok(None),
+            (None, Some(_), _) => Err(Fatal::Mail("CHINWAG_SMTP_URL")),
+            (Some(_), None, _) => Err(Fatal::Mail("--mail-from")),
+            (Some(_), Some(_), None) => Err(Fatal::Mail("--public-url")),
+        }
+    }
+
+    pub fn gravatar_base(&self) -> Option<String> {
+        (self.gravatar != OFF).then(|| self.gravatar.clone())
     }
 
     pub fn rates(&self) -> Option<Rates> {
@@ -169,6 +266,24 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
     time.filter(|time| bounds.contains(time)).ok_or_else(|| "expected a time from 100ms to 1h, such as 30s".to_owned())
 }
 
+const OFF: &str = "off";
+
+fn gravatar(text: &str) -> Result<String, String> {
+    if text == OFF || text.starts_with("https://") || text.starts_with("http://") {
+        return Ok(text.to_owned());
+    }
+    Err("expected off, or a URL such as https://www.gravatar.com/avatar/".to_owned())
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let alone = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| alone()).map_err(|_| "expected an address or a network, such as 10.0.0.0/8".to_owned())
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    origin(text.trim_end_matches('/'))
+}
+
 fn origin(text: &str) -> Result<String, String> {
     let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match authority {
@@ -195,6 +310,10 @@ mod tests {
             (["--limits", "some"], "[possible values: on, off]"),
             (["--durability", "none"], "[possible values: full, fast]"),
             (["--text-bytes", "0"], "1..=65536"),
+            (["--join", "anyone"], "[possible values: open, invite, accounts]"),
+            (["--gravatar", "no"], "expected off, or a URL"),
+            (["--trusted-proxy", "proxy"], "expected an address or a network"),
+            (["--public-url", "https://example.org/chat"], "expected a scheme"),
         ];
         for (arguments, expected) in cases {
             let error = parse(&arguments).expect_err(expected);

@@ -7,8 +7,9 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use chinwag::config::{Config, LogFormat};
+use chinwag::config::{Command, Config, LogFormat, url};
 use chinwag::error::Fatal;
+use chinwag::ops;
 use chinwag::server;
 
 /// Between what stays, thousands of handshakes leave holes that the system's allocator cannot fill again: half as much
@@ -26,13 +27,23 @@ fn main() -> ExitCode {
     {
         tracing::warn!(%error, "cannot read .env");
     }
-    match serve(config) {
+    let outcome = match config.command {
+        Some(Command::OwnerLink) => print_owner_link(&config),
+        None => config.with_secrets(|name| std::env::var(name).ok()).and_then(serve),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
             eprintln!("chinwag: {fatal}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_owner_link(config: &Config) -> Result<(), Fatal> {
+    let base = config.public_url.clone().unwrap_or_else(|| url(config.address()));
+    println!("{base}{}", ops::owner_link(&config.store()?)?);
+    Ok(())
 }
 
 fn serve(config: Config) -> Result<(), Fatal> {

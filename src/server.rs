@@ -12,6 +12,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
@@ -21,6 +22,7 @@ use crate::chat::worker::Worker;
 use crate::chat::{Chat, Settings};
 use crate::config::{Config, OnOff, url};
 use crate::error::Fatal;
+use crate::fetch::Fetcher;
 use crate::gateway::http::Site;
 use crate::gateway::request::Gateway;
 use crate::gateway::ws::Door;
@@ -63,6 +65,13 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
         rates: config.rates(),
         limits: config.limits(),
         heartbeat: config.heartbeat,
+        join: config.join_policy(),
+        passwords: config.passwords == OnOff::On,
+        gravatar: config.gravatar_base(),
+        providers: config.providers.clone(),
+        public_url: config.public_url.clone(),
+        fetcher: Fetcher::new(&config.fetch_private)?,
+        mailer: config.mailer()?,
     };
     let chat = Chat::start(settings, |watcher| store::open(&options, watcher)).await?;
     let draining = Arc::new(AtomicBool::new(false));
@@ -75,14 +84,20 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
             chat: chat.clone(),
             index,
             origins: config.origins.clone().into(),
+            proxies: config.trusted_proxy.clone().into(),
             draining: draining.clone(),
             stopped: stopped.clone(),
         };
         threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || stage.run(arriving))?);
         doors.push(sockets);
     }
-    println!("Chinwag is open at {}", url(listener.local_addr()?));
+    let url = url(listener.local_addr()?);
+    println!("Chinwag is open at {url}");
     println!("An acknowledged message is {}.", chat.worth());
+    if let Some(token) = chat.offer_ownership().await.map_err(Fatal::Lobby)? {
+        let url = config.public_url.as_deref().unwrap_or(&url);
+        println!("Who opens this first becomes its owner (once, within a day): {url}/join#{}", token.as_str());
+    }
     tracing::info!(addr = %listener.local_addr()?, data = %options.dir.display(), "started");
 
     tokio::select! {
@@ -105,6 +120,9 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
 fn warn(config: &Config, durability: Durability) {
     if durability == Durability::Fast {
         tracing::warn!("--durability fast: a power cut may lose messages that were acknowledged");
+    }
+    if config.passwords == OnOff::Off && config.providers.is_empty() {
+        tracing::warn!("--passwords off, and no sign-in provider is set up: nobody can make an account");
     }
     if config.limits == OnOff::Off {
         tracing::warn!("--limits off: anyone may post and connect as fast as they can");
@@ -172,6 +190,7 @@ struct Stage {
     chat: Arc<Chat>,
     index: usize,
     origins: Arc<[String]>,
+    proxies: Arc<[IpNet]>,
     draining: Arc<AtomicBool>,
     stopped: watch::Receiver<bool>,
 }
@@ -185,7 +204,7 @@ impl Stage {
     }
 
     async fn serve(self, mut arriving: mpsc::Receiver<Arrival>) {
-        let Self { chat, index, origins, draining, stopped } = self;
+        let Self { chat, index, origins, proxies, draining, stopped } = self;
         let mut told_to_stop = stopped.clone();
         let worker = Worker::new(chat.clone(), index);
         let door = match Door::new(worker.clone()) {
@@ -194,7 +213,7 @@ impl Stage {
         };
         // Held by every request until it is answered.
         let answering = Rc::new(());
-        let site = Rc::new(Site::new(Gateway { chat, origins, draining }, door.clone()));
+        let site = Rc::new(Site::new(Gateway { chat, origins, proxies, draining }, door.clone()));
         spawn("delivery", &worker, Worker::run);
         spawn("unread counts", &worker, Worker::tell_unread);
         spawn("connections", &door, Door::attend);

@@ -206,7 +206,10 @@ mod store {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::sync::{Arc, Mutex};
 
-    use chinwag::store::{self, Append, Committed, Completion, Durability, Effect, Options, RoomInfo, Store, Watcher};
+    use chinwag::protocol::{MemberRole, RoomKind};
+    use chinwag::store::{
+        self, Append, Committed, Completion, Durability, Effect, Options, Right, RoomInfo, Store, Watcher,
+    };
     use divan::Bencher;
     use divan::counter::ItemsCount;
     use tempfile::TempDir;
@@ -261,13 +264,19 @@ mod store {
 
     fn make_room(store: &Store) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let room = RoomInfo { id: super::room(), name: "Lobby".into() };
-        runtime.block_on(store.directory.create_room(room, None)).expect("a new room");
+        let room = RoomInfo::new(super::room(), "Lobby".into(), RoomKind::Public);
+        runtime.block_on(store.directory.create_room(room, Vec::new())).expect("a new room");
     }
 
     fn post(store: &Store) {
         let done = Completion::new(|outcome| assert!(outcome.is_ok(), "{outcome:?}"));
-        store.log.append(Append { room: super::room(), event: super::event(0), effect: Effect::None, done });
+        store.log.append(Append {
+            room: super::room(),
+            event: super::event(0),
+            right: Right::Write(MemberRole::Member),
+            effect: Effect::None,
+            done,
+        });
     }
 
     fn wait(commits: &Receiver<usize>, posts: usize) {

@@ -10,21 +10,25 @@ use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{delete, get, post, put};
 use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
 use tower::ServiceExt;
 use tower_http::timeout::TimeoutLayer;
 
 use super::request::{Asker, Gateway, bad_query};
+use super::rest::{account, people, rooms};
 use super::ws::Door;
-use super::{assets, rest};
+use super::{assets, auth, rest};
+use crate::chat::picture;
 use crate::error::Error;
 use crate::frame;
 
 const BODY_BYTES: usize = 256 << 10;
 /// Where sockets are opened.
 const SOCKET: &str = "/api/socket";
+/// Where pictures are sent to, which are larger than other bodies.
+const PICTURE: &str = "/api/account/picture";
 /// How long a request may take to arrive and be answered.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
@@ -81,25 +85,66 @@ impl Site {
 fn routes(gateway: Gateway) -> Router {
     Router::new()
         .route("/", get(assets::page))
+        .route("/join", get(assets::page))
         .route("/r/{room}", get(assets::page))
         .route("/r/{room}/{seq}", get(assets::page))
         .route("/assets/{hash}/{*path}", get(assets::asset))
         .route("/favicon.ico", get(assets::favicon))
         .route("/avatars/{user}", get(rest::avatar))
+        .route("/auth/{provider}", get(auth::leave))
+        .route("/auth/{provider}/callback", get(auth::come_back))
         .route("/health", get(rest::health))
         .route("/ready", get(rest::ready))
         .route(
             "/api/session",
-            get(rest::session).post(rest::open_session).patch(rest::change_user).delete(rest::end_session),
+            get(account::session).post(account::open_session).patch(account::change_user).delete(account::end_session),
         )
-        .route("/api/rooms", get(rest::rooms))
-        .route("/api/rooms/{room}/members/me", put(rest::join).delete(rest::leave))
+        .route("/api/sessions", get(account::sessions).delete(account::sign_out_everywhere))
+        .route("/api/sessions/{id}", delete(account::end_one_session))
+        .route("/api/account", post(account::register).delete(account::delete_account))
+        .route("/api/account/password", put(account::change_password))
+        .route("/api/account/forgotten", post(account::forgotten))
+        .route("/api/account/reset", post(account::reset_password))
+        .route(
+            "/api/account/second-factor",
+            post(account::offer_second_factor).put(account::confirm_second_factor).delete(account::drop_second_factor),
+        )
+        .route(
+            "/api/account/picture",
+            put(account::set_picture).delete(account::drop_picture).layer(DefaultBodyLimit::max(picture::MOST_BYTES)),
+        )
+        .route("/api/tokens", get(account::tokens).post(account::make_token))
+        .route("/api/tokens/{id}", delete(account::end_one_session))
+        .route("/api/links/look", post(account::look_at_link))
+        .route("/api/links/use", post(account::use_link))
+        .route("/api/invites", get(account::invites).post(account::invite))
+        .route("/api/invites/{id}", delete(account::revoke_invite))
+        .route("/api/place", get(people::place).patch(people::change_place))
+        .route("/api/users", get(people::people))
+        .route("/api/users/{user}", get(people::person).patch(people::set_role))
+        .route("/api/users/{user}/mute", post(people::mute).delete(people::unmute))
+        .route("/api/users/{user}/kick", post(people::kick))
+        .route("/api/users/{user}/ban", post(people::ban).delete(people::lift_ban))
+        .route("/api/users/{user}/reset", post(people::reset_link))
+        .route("/api/ignored/{user}", put(people::ignore).delete(people::hear))
+        .route("/api/bans", get(people::bans))
+        .route("/api/reports", get(people::reports))
+        .route("/api/reports/{id}", delete(people::settle_report))
+        .route("/api/audit", get(people::audit))
+        .route("/api/rooms", get(rest::browse).post(rooms::create))
+        .route("/api/rooms/{room}", get(rooms::room).patch(rooms::change).delete(rooms::delete))
+        .route("/api/rooms/{room}/members", get(rooms::members))
+        .route("/api/rooms/{room}/members/me", put(rooms::join).delete(rooms::leave))
+        .route("/api/rooms/{room}/members/{user}", put(rooms::set_member).delete(rooms::remove_member))
         .route("/api/rooms/{room}/messages", get(rest::history).post(rest::post))
+        .route("/api/rooms/{room}/messages/{seq}", delete(rooms::delete_message))
+        .route("/api/rooms/{room}/messages/{seq}/report", post(people::report))
         .fallback(|| async { Error::NoPath })
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIME))
         .layer(middleware::from_fn(see_through))
+        .layer(middleware::from_fn(gather))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIME))
         .layer(middleware::from_fn_with_state(gateway.clone(), check_origin))
         .layer(middleware::map_response(add_headers))
         .with_state(gateway)
@@ -157,6 +202,22 @@ fn is_ours(origin: &HeaderValue, headers: &HeaderMap, origins: &[String]) -> boo
     (authority.is_some() && authority == host) || origins.iter().any(|allowed| allowed == origin)
 }
 
+/// Waits for the whole body of what changes something, before anybody looks up who asks: a right must not outlive its end
+/// by as long as a body is held back.
+async fn gather(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let is_picture = request.uri().path() == PICTURE;
+    let limit = if is_picture { picture::MOST_BYTES } else { BODY_BYTES };
+    let (parts, body) = request.into_parts();
+    match axum::body::to_bytes(body, limit).await {
+        Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
+        Err(_) if is_picture => Error::TooLarge { limit }.into_response(),
+        Err(_) => Error::Invalid(format!("body: expected at most {limit} bytes")).into_response(),
+    }
+}
+
 /// Carries out what changes something also where its asker hangs up half way: what was begun has effects that belong
 /// together.
 async fn see_through(request: Request, next: Next) -> Response {
@@ -182,7 +243,9 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = status(&self);
         let retry_after = match &self {
-            Self::RateLimited { retry_after_ms } => Some(retry_after_ms.div_ceil(1000)),
+            Self::RateLimited { retry_after_ms } | Self::SlowMode { retry_after_ms } => {
+                Some(retry_after_ms.div_ceil(1000))
+            }
             _ => None,
         };
         let body = serde_json::json!({ "error": self }).to_string();
@@ -196,14 +259,17 @@ impl IntoResponse for Error {
 
 fn status(error: &Error) -> StatusCode {
     match error {
-        Error::Malformed | Error::UnknownType(_) | Error::BadRef(_) | Error::Invalid(_) => StatusCode::BAD_REQUEST,
-        Error::NoSession => StatusCode::UNAUTHORIZED,
-        Error::NotAllowed(_) => StatusCode::FORBIDDEN,
+        Error::Malformed | Error::UnknownType(_) | Error::BadRef(_) | Error::Invalid(_) | Error::WeakPassword(_) => {
+            StatusCode::BAD_REQUEST
+        }
+        Error::NoSession | Error::BadCredentials | Error::SecondFactor => StatusCode::UNAUTHORIZED,
+        Error::NotAllowed(_) | Error::Muted(_) | Error::Banned(_) => StatusCode::FORBIDDEN,
+        Error::BadLink => StatusCode::GONE,
         Error::NoRoom(_) | Error::NoUser | Error::NoPath => StatusCode::NOT_FOUND,
         Error::Exists(_) | Error::NameTaken(_) | Error::Reset(_) => StatusCode::CONFLICT,
         Error::TooLong { .. } | Error::TooLarge { .. } | Error::TooManyPixels { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Error::NotAnImage => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::RateLimited { .. } | Error::SlowMode { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::UnknownOutcome => StatusCode::GATEWAY_TIMEOUT,
         Error::Internal => StatusCode::INTERNAL_SERVER_ERROR,

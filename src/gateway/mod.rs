@@ -1,6 +1,7 @@
 //! How clients come in: one file a door. The doors do not know each other, and none touches the store.
 
 pub mod assets;
+mod auth;
 pub mod http;
 pub mod request;
 mod rest;

@@ -1,94 +1,25 @@
-//! What the socket does not do, over plain HTTP and JSON: sessions, the list of rooms, joining and leaving, pictures,
-//! and how the server is. `post` and `history` are here too, for programs that hold no socket.
+//! What the socket does not do, over plain HTTP and JSON: the list of rooms, history and posting for programs that hold
+//! no socket, pictures, and how the server is; rest/ has accounts, people, and the rooms' own settings.
+
+pub mod account;
+pub mod people;
+pub mod rooms;
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::request::{Address, Asker, Gateway, InPath, Json, SESSION_COOKIE, bad_query, room_id};
-use crate::chat::auth::{Change, Visitor};
-use crate::chat::{Browsed, avatar};
+use super::request::{Asker, Gateway, InPath, Json, bad_query, check_limit, room_id, user_id};
+use crate::chat::avatar::Avatar;
+use crate::chat::rooms::Browsed;
 use crate::error::{Error, Result};
-use crate::protocol::{self, Me, RoomId, Seq, UserId, check_room, check_txn_id, history_json};
-
-const ROOMS_LIMIT: usize = 200;
-/// As long as browsers keep a cookie at all. When a session is over is the server's to say.
-const COOKIE_LASTS: Duration = Duration::from_hours(400 * 24);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SessionRequest {
-    name: String,
-    email: Option<String>,
-}
-
-#[derive(Serialize)]
-struct SessionAnswer<'a> {
-    user: Me<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
-}
-
-pub async fn open_session(
-    State(gateway): State<Gateway>,
-    // Not `Asker`: who holds a cookie of a session that is over must be able to make another.
-    Address(address): Address,
-    headers: HeaderMap,
-    Json(request): Json<SessionRequest>,
-) -> Result<Response> {
-    let (user, token) = gateway.chat.open_session(&request.name, request.email.as_deref(), address).await?;
-    let origin = headers.get(header::ORIGIN);
-    // A browser keeps its token in the cookie, where no script can read it.
-    let shown = origin.is_none().then(|| token.as_str());
-    let answer = SessionAnswer { user: Visitor::me(&user), token: shown };
-    let cookie = session_cookie(token.as_str(), COOKIE_LASTS.as_secs(), is_secure(origin))?;
-    Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], axum::Json(answer)).into_response())
-}
-
-pub async fn session(asker: Asker) -> Result<Response> {
-    let visitor = asker.known()?;
-    Ok(axum::Json(SessionAnswer { user: Visitor::me(&visitor.user), token: None }).into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeRequest {
-    name: Option<String>,
-    /// `null` takes it away; left out, it stays.
-    #[serde(default, deserialize_with = "given")]
-    email: Option<Option<String>>,
-}
-
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
-}
-
-pub async fn change_user(
-    State(gateway): State<Gateway>,
-    asker: Asker,
-    Json(request): Json<ChangeRequest>,
-) -> Result<Response> {
-    let change = Change { name: request.name, email: request.email };
-    let user = gateway.chat.change_user(&asker.known()?, change).await?;
-    Ok(axum::Json(SessionAnswer { user: Visitor::me(&user), token: None }).into_response())
-}
-
-/// Clears the cookie also where its session is over already: no script could.
-pub async fn end_session(State(gateway): State<Gateway>, asker: Result<Asker>, headers: HeaderMap) -> Result<Response> {
-    match asker.and_then(Asker::known) {
-        Ok(visitor) => gateway.chat.end_session(&visitor).await?,
-        Err(Error::NoSession) => {}
-        Err(error) => return Err(error),
-    }
-    let cookie = session_cookie("", 0, is_secure(headers.get(header::ORIGIN)))?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
-}
+use crate::protocol::{self, RoomId, Scope, Seq, check_room, check_txn_id, history_json};
 
 #[derive(Deserialize)]
 pub struct RoomsQuery {
@@ -104,31 +35,17 @@ struct Rooms {
     more: bool,
 }
 
-pub async fn rooms(
+pub async fn browse(
     State(gateway): State<Gateway>,
     asker: Asker,
     query: Result<Query<RoomsQuery>, QueryRejection>,
 ) -> Result<Response> {
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=ROOMS_LIMIT).contains(&limit) {
-        return Err(Error::Invalid(format!("limit: expected 1 to {ROOMS_LIMIT}, found {limit}")));
-    }
-    let user = asker.visitor.map(|visitor| visitor.user.id);
-    gateway.chat.limiter.look(user, asker.address)?;
+    let limit = check_limit(query.limit)?;
+    let user = asker.reads(&gateway)?.map(|visitor| visitor.user.id);
     let after = query.after.as_deref().map(RoomId::from);
     let (rooms, more) = gateway.chat.browse(user, &query.q, after.as_ref(), limit).await?;
     Ok(axum::Json(Rooms { rooms, more }).into_response())
-}
-
-pub async fn join(State(gateway): State<Gateway>, asker: Asker, InPath(room): InPath<String>) -> Result<StatusCode> {
-    gateway.chat.join(&asker.known()?.acting(&gateway.chat.users), &room_id(&room)?).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub async fn leave(State(gateway): State<Gateway>, asker: Asker, InPath(room): InPath<String>) -> Result<StatusCode> {
-    gateway.chat.leave(&asker.known()?.acting(&gateway.chat.users), &room_id(&room)?).await?;
-    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]
@@ -144,12 +61,12 @@ pub async fn history(
     InPath(room): InPath<String>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Result<Response> {
-    gateway.chat.limiter.look(asker.visitor.map(|visitor| visitor.user.id), asker.address)?;
+    let reader = asker.reads(&gateway)?.map(|visitor| visitor.user.id);
     check_room(&room)?;
     let Query(HistoryQuery { before, around, limit }) = query.map_err(|rejection| bad_query(&rejection))?;
     let history = protocol::History { room: Cow::Owned(room), before, around, limit: limit.unwrap_or(50) };
     history.check()?;
-    let page = gateway.chat.history(&history).await?;
+    let page = gateway.chat.history(reader, &history).await?;
     let json = history_json(page.position, &page.events, page.more);
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
@@ -173,7 +90,7 @@ pub async fn post(
     InPath(room): InPath<String>,
     Json(request): Json<PostRequest>,
 ) -> Result<Response> {
-    let user = asker.known()?.acting(&gateway.chat.users);
+    let user = asker.may(Scope::Post)?.acting(&gateway.chat.users);
     check_txn_id(&request.txn_id)?;
     let room = room_id(&room)?;
     let (tell, told) = tokio::sync::oneshot::channel();
@@ -187,11 +104,37 @@ pub async fn post(
     Ok((StatusCode::CREATED, axum::Json(Posted { room, seq })).into_response())
 }
 
-pub async fn avatar(State(gateway): State<Gateway>, InPath(user): InPath<String>) -> Result<Response> {
-    let id: UserId = user.parse().map_err(|_| Error::NoUser)?;
-    let name = gateway.chat.user_name(id).await?.ok_or(Error::NoUser)?;
-    let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "max-age=300")];
-    Ok((headers, avatar::svg(id, &name)).into_response())
+#[derive(Deserialize)]
+pub struct AvatarQuery {
+    v: Option<String>,
+}
+
+/// Asked for by its version, a picture never changes; else browsers ask whether it has.
+pub async fn avatar(
+    State(gateway): State<Gateway>,
+    InPath(user): InPath<String>,
+    query: Result<Query<AvatarQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let (media_type, bytes) = match gateway.chat.avatar(user_id(&user)?).await? {
+        Avatar::Stored { media_type, bytes } => (media_type, bytes),
+        Avatar::Drawn(svg) => ("image/svg+xml".to_owned(), svg.into_bytes()),
+    };
+    let versioned = query.is_ok_and(|Query(query)| query.v.is_some());
+    let lasts = if versioned { "private, max-age=31536000, immutable" } else { "private, no-cache" };
+    let tag = format!("\"{:016x}\"", fingerprint(&bytes));
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let caching = [(header::CACHE_CONTROL, lasts), (header::ETAG, &*tag)];
+    if known == Some(&*tag) {
+        return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
+    }
+    Ok((caching, [(header::CONTENT_TYPE, &*media_type)], bytes).into_response())
+}
+
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 pub async fn health(State(gateway): State<Gateway>) -> Response {
@@ -205,15 +148,4 @@ pub async fn ready(State(gateway): State<Gateway>) -> Response {
         return Error::Unavailable("this node is stopping").into_response();
     }
     axum::Json(serde_json::json!({ "status": "ready" })).into_response()
-}
-
-/// A browser names its page's origin itself, so this holds behind a proxy that ends TLS too.
-fn is_secure(origin: Option<&HeaderValue>) -> bool {
-    origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
-}
-
-fn session_cookie(token: &str, seconds: u64, secure: bool) -> Result<HeaderValue> {
-    let secure = if secure { "; Secure" } else { "" };
-    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-    HeaderValue::try_from(cookie).map_err(|_| Error::Internal)
 }

@@ -114,10 +114,11 @@ impl Door {
         let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
         self.poll.borrow().registry().register(&mut stream, token(id), interest)?;
         let socket = Rc::new(Socket::new(stream, self.clock.clone()));
-        let Admission { user, session, ended_before, claim, permit } = admission;
-        let link = Link { worker: self.worker.index, connection: id, session: session.map(Box::new) };
+        let Admission { user, session, changed_before, posts, claim, permit } = admission;
+        let (session_of_link, source) = (session.map(Box::new), permit.source());
+        let link = Link { worker: self.worker.index, connection: id, session: session_of_link, source };
         let user = self.worker.chat.users.connect(user, link);
-        let connection = Rc::new(Connection::new(id, user, socket.clone(), self.nudges.clone()));
+        let connection = Rc::new(Connection::new(id, user, posts, socket.clone(), self.nudges.clone()));
         tracing::debug!(connection = id, user = %connection.user.id, name = %connection.user.name(), "connected");
         // However this ends, by a panic too, the life takes back with it what was entered anywhere.
         let life = Life::new(self.clone(), socket, connection.clone(), &parts.read_buf, claim, permit);
@@ -126,7 +127,7 @@ impl Door {
                 connection.say(&hello);
                 self.worker.add(connection.clone(), joined);
                 // A sign-out while the connection came in did not reach it.
-                if !self.worker.chat.session_lives(session, ended_before).await {
+                if !self.worker.chat.session_lives(&connection.user, session, changed_before).await {
                     connection.close(CloseCode::SessionEnded);
                 }
             }
