@@ -13,6 +13,10 @@ fuzz_target!(|text: &str| {
         Ok(_) => assert!(text.trim().starts_with('{')),
         Err(Fault::Malformed) => assert_eq!(reference, None),
         Err(Fault::UnknownType(kind)) => assert!(kind.chars().count() <= 64),
+        Err(Fault::Ref(why)) => {
+            assert_eq!(reference, None);
+            assert!(!why.is_empty());
+        }
         Err(Fault::Invalid(why)) => assert!(!why.is_empty()),
     }
 });

@@ -1,19 +1,26 @@
 //! The contract of the store, as its traits' comments state it: every test here holds every backend to it, each time
 //! on a fresh store. Here are the backends, and the words in which the tests are written.
 
+mod accounts;
 mod directory;
 mod log;
+mod moderation;
 mod restart;
+mod rights;
+mod sessions;
 
 use std::collections::HashMap;
 use std::fs;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 
 use chinwag::error::{Error, Fatal, Result};
-use chinwag::protocol::{Author, Content, Epoch, Event, Kind, Position, RoomId, Seq, UserId};
+use chinwag::protocol::{
+    Author, Content, Epoch, Event, Kind, MemberRole, Position, Role, RoomChange, RoomId, RoomKind, Seq, UserId,
+};
 use chinwag::store::{
-    self, Announcement, Append, Committed, Completion, Directory, Durability, Effect, Log, Marker, NewUser, Options,
-    RoomInfo, Store, TokenHash, UNREAD_CAP, Unread, UserRecord, Watcher, Window,
+    self, Accounts, Announcement, Append, Committed, Completion, Directory, Durability, Effect, Log, Marker,
+    Moderation, NewName, NewSession, NewUser, Options, Right, RoomInfo, Secrets, Sessions, Span, Store, TokenHash,
+    UNREAD_CAP, Unread, UserChange, UserRecord, Watcher, Which, Window,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -76,15 +83,31 @@ impl House {
         &*self.store.directory
     }
 
+    fn accounts(&self) -> &dyn Accounts {
+        &*self.store.accounts
+    }
+
+    fn sessions(&self) -> &dyn Sessions {
+        &*self.store.sessions
+    }
+
+    fn moderation(&self) -> &dyn Moderation {
+        &*self.store.moderation
+    }
+
     fn room(&self, id: &str) -> RoomId {
-        wait(self.directory().create_room(RoomInfo { id: id.into(), name: id.into() }, None)).unwrap();
+        wait(self.directory().create_room(public(id, id), Vec::new())).unwrap();
         id.into()
     }
 
     fn append(&self, room: &RoomId, event: Event, effect: Effect) -> Outcome {
+        self.append_by(room, event, Right::Free, effect)
+    }
+
+    fn append_by(&self, room: &RoomId, event: Event, right: Right, effect: Effect) -> Outcome {
         let (told, outcome) = mpsc::channel();
         let done = Completion::new(move |outcome| drop(told.send(outcome)));
-        self.log().append(Append { room: room.clone(), event, effect, done });
+        self.log().append(Append { room: room.clone(), event, right, effect, done });
         outcome
     }
 
@@ -119,6 +142,11 @@ impl House {
         self.ear.heard(room)
     }
 
+    fn announcements(&self, room: &RoomId) -> Vec<Announcement> {
+        let batches = self.ear.batches.lock().unwrap();
+        batches.iter().flatten().filter(|heard| heard.room == *room).cloned().collect()
+    }
+
     /// Which announcements of the lobby spoke of a redaction.
     fn redacted(&self) -> Vec<bool> {
         let batches = self.ear.batches.lock().unwrap();
@@ -130,15 +158,15 @@ impl House {
     }
 
     fn read(&self, room: &RoomId, after: Seq) -> Vec<Event> {
-        wait(self.log().read(room, after, 10_000, 100_000_000)).unwrap().events
+        wait(self.log().read(room, None, Span { after, limit: 10_000, bytes: 100_000_000 })).unwrap().events
     }
 
     fn read_some(&self, after: Seq, limit: usize, bytes: usize) -> Vec<Seq> {
-        seqs(&wait(self.log().read(&lobby(), after, limit, bytes)).unwrap().events)
+        seqs(&wait(self.log().read(&lobby(), None, Span { after, limit, bytes })).unwrap().events)
     }
 
     fn messages(&self, window: Window, limit: usize) -> (Vec<Seq>, bool) {
-        let page = wait(self.log().messages(&lobby(), window, limit)).unwrap();
+        let page = wait(self.log().messages(&lobby(), None, window, limit)).unwrap();
         (seqs(&page.events), page.more)
     }
 
@@ -152,12 +180,12 @@ impl House {
     }
 
     fn adds(&self, user: &NewUser, expired_before: i64) -> Result<()> {
-        wait(self.directory().add_user(user.clone(), day(expired_before)))
+        wait(self.accounts().add_user(user.clone(), day(expired_before)))
     }
 
     fn holders(&self, folded: &[&str], expired_before: i64) -> HashMap<String, UserId> {
         let folded = folded.iter().map(|name| (*name).to_owned()).collect();
-        wait(self.directory().holders(folded, day(expired_before))).unwrap()
+        wait(self.accounts().holders(folded, day(expired_before))).unwrap()
     }
 }
 
@@ -234,12 +262,49 @@ fn guest(name: &str, seen: i64) -> NewUser {
     let id = UserId::random();
     let mut token = TokenHash::default();
     token[..16].copy_from_slice(id.0.as_bytes());
-    let record = UserRecord { id, name: name.into(), folded: name.to_lowercase(), email: None, guest: true };
-    NewUser { record, session: Some((token, day(seen))), joins: lobby(), read: 0 }
+    let session = NewSession {
+        token,
+        id: Uuid::now_v7(),
+        label: "a test".to_owned(),
+        address: "192.0.2.1".to_owned(),
+        at: day(seen),
+        scopes: None,
+    };
+    let record = record(id, name, Role::Guest);
+    NewUser { record, session: Some(session), secrets: Secrets::default(), joins: lobby(), read: 0 }
+}
+
+/// An account without a session.
+fn account(name: &str) -> NewUser {
+    let record = record(UserId::random(), name, Role::Member);
+    NewUser { record, session: None, ..guest(name, 0) }
+}
+
+fn record(id: UserId, name: &str, role: Role) -> UserRecord {
+    UserRecord {
+        id,
+        name: name.into(),
+        folded: name.to_lowercase(),
+        skeleton: name.to_lowercase().replace('0', "o"),
+        email: None,
+        email_verified: false,
+        role,
+        muted_until: None,
+        banned_until: None,
+        picture: 0,
+    }
+}
+
+fn public(id: &str, name: &str) -> RoomInfo {
+    RoomInfo::new(id.into(), name.into(), RoomKind::Public)
 }
 
 fn token(user: &NewUser) -> TokenHash {
-    user.session.expect("a guest of these tests has a session").0
+    user.session.as_ref().expect("a guest of these tests has a session").token
+}
+
+fn session_id(user: &NewUser) -> Uuid {
+    user.session.as_ref().expect("a guest of these tests has a session").id
 }
 
 fn day(number: i64) -> Timestamp {

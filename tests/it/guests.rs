@@ -9,7 +9,7 @@ use crate::support::{Client, TestServer, text};
 async fn a_guest_proposes_a_name_and_gets_it_or_one_like_it() {
     let server = TestServer::start().await;
     let first = server.guest("bob").await;
-    assert_eq!(first.hello["user"], json!({"id": first.id, "name": "bob", "guest": true}));
+    assert_eq!(first.hello["user"], json!({"id": first.id, "name": "bob", "guest": true, "role": "guest"}));
     let second = server.guest("bob").await;
     let third = server.guest("BOB").await;
     let fourth = server.guest("%EF%BD%82ob").await;
@@ -51,7 +51,7 @@ async fn a_session_is_a_cookie_for_browsers_and_a_token_for_programs() {
     let token = text(&program.json()["token"]);
     assert_eq!(program.cookie(), token, "whoever shows either is the same");
     let id = text(&program.json()["user"]["id"]);
-    assert_eq!(program.json()["user"], json!({"id": id, "name": "bob", "guest": true}));
+    assert_eq!(program.json()["user"], profile(&id, "bob"));
 
     let own = format!("http://{}", server.addr);
     let browser = server.post("/api/session").header("Origin", &own).json(&json!({"name": "eve"})).await;
@@ -96,14 +96,16 @@ async fn a_name_is_one_users_whatever_its_case() {
 }
 
 #[tokio::test]
-async fn a_name_that_was_given_up_is_free() {
+async fn a_name_that_was_given_up_stays_its_users_for_a_while() {
     let server = TestServer::start().await;
     let bob = server.sign_up("bob").await;
     assert_eq!(bob.patch("/api/session").json(&json!({"name": "robert"})).await.status, 200);
-    let heir = server.sign_up("bob").await;
-    assert_ne!(heir.id, bob.id);
+    let heir = server.post("/api/session").json(&json!({"name": "bob"})).await;
+    assert_eq!(heir.error(), (409, "name_taken".to_owned()));
+    assert_eq!(server.guest("bob").await.name, "bob-2");
+    assert_eq!(bob.patch("/api/session").json(&json!({"name": "bob"})).await.status, 200, "they may come back to it");
     assert_eq!(bob.delete("/api/session").await.status, 204);
-    assert_eq!(server.sign_up("robert").await.name, "robert", "a guest's name is free with the last session");
+    assert_eq!(server.sign_up("bob").await.name, "bob", "a guest's name is free with the last session");
 }
 
 #[tokio::test]
@@ -170,7 +172,7 @@ async fn an_email_is_shown_to_nobody_else() {
 async fn a_visitor_reads_changes_and_ends_their_session() {
     let server = TestServer::start().await;
     let bob = server.sign_up("bob").await;
-    let user = |name: &str| json!({"id": bob.id, "name": name, "guest": true});
+    let user = |name: &str| profile(&bob.id, name);
     assert_eq!(bob.get("/api/session").await.json(), json!({"user": user("bob")}));
     let by_cookie = server.get("/api/session").cookie(&bob.token).await;
     assert_eq!(by_cookie.json(), json!({"user": user("bob")}));
@@ -304,6 +306,12 @@ async fn everyone_has_a_picture() {
     {
         assert_eq!(server.get(nobody).await.status, 404, "{nobody}");
     }
+}
+
+/// A guest as they see themselves.
+fn profile(id: &str, name: &str) -> serde_json::Value {
+    json!({"id": id, "name": name, "guest": true, "role": "guest", "email_verified": false, "password": false,
+        "second_factor": false, "providers": [], "picture": "generated", "ignored": []})
 }
 
 impl TestServer {

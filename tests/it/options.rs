@@ -34,6 +34,18 @@ fn a_port_in_use_is_said() {
 }
 
 #[test]
+fn what_is_missing_in_the_environment_is_said() {
+    let data = TempDir::new().unwrap();
+    let start = || {
+        let mut command = chinwag();
+        command.args(["--addr", "127.0.0.1:0", "--data"]).arg(data.path());
+        command
+    };
+    fails(start().env("CHINWAG_GITHUB_ID", "chat"), &["CHINWAG_GITHUB_SECRET"]);
+    fails(start().env("CHINWAG_SMTP_URL", "smtps://mail.example.org"), &["--mail-from"]);
+}
+
+#[test]
 fn a_directory_that_cannot_be_used_is_said() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");

@@ -147,7 +147,7 @@ async fn what_others_say_in_a_joined_room_is_told_to_whoever_does_not_read_along
     }
     alice.says("garden", "and you, @bob?").await;
     let told = desk.find("all to be counted", |frame| frame["type"] == "room" && frame["unread"] == 11).await;
-    let expected = json!({"type": "room", "room": "garden", "name": "Garden", "epoch": told["epoch"], "head": 12,
+    let expected = json!({"type": "room", "room": "garden", "name": "Garden", "kind": "public", "role": "member", "epoch": told["epoch"], "head": 12,
         "read": 1, "unread": 11, "mentions": 1});
     assert_eq!(told, expected);
     alice.says("lobby", "hello all").await;

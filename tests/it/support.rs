@@ -1,9 +1,12 @@
 //! The words in which the plays are written: a server of one's own, clients that talk to it from outside, and one
 //! time-out for everything that is awaited. A play never sleeps: it waits for what proves that it may go on.
 
+pub mod browser;
 pub mod client;
 pub mod http;
+pub mod people;
 pub mod process;
+pub mod provider;
 pub mod raw;
 
 use std::fmt::Display;
@@ -39,7 +42,7 @@ pub async fn in_time<T>(what: impl Display, awaited: impl Future<Output = T>) ->
 /// The very server that the binary runs, on a free port, with a data directory of its own.
 pub struct TestServer {
     pub addr: SocketAddr,
-    options: Vec<String>,
+    config: Config,
     data: Arc<TempDir>,
     running: Option<Running>,
 }
@@ -56,10 +59,17 @@ impl TestServer {
     }
 
     pub async fn with(options: &[&str]) -> Self {
+        Self::set_up(options, |_| {}).await
+    }
+
+    /// With what no option says, since the environment does.
+    pub async fn set_up(options: &[&str], environment: impl FnOnce(&mut Config)) -> Self {
         let data = Arc::new(TempDir::new().expect("a temporary directory"));
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let (addr, running) = run(&data, &options).await;
-        Self { addr, options, data, running: Some(running) }
+        let mut config = config(data.path(), &options);
+        environment(&mut config);
+        let (addr, running) = run(&data, &config).await;
+        Self { addr, config, data, running: Some(running) }
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -84,7 +94,7 @@ impl TestServer {
 
     /// Starts a stopped server again on the same data.
     pub async fn start_again(&mut self) {
-        let (addr, running) = run(&self.data, &self.options).await;
+        let (addr, running) = run(&self.data, &self.config).await;
         self.addr = addr;
         self.running = Some(running);
     }
@@ -104,10 +114,7 @@ impl TestServer {
     /// A guest with a session.
     pub async fn sign_up(&self, name: &str) -> Session {
         let answer = self.post("/api/session").json(&json!({ "name": name })).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
-        let user = answer.json()["user"].clone();
-        let token = answer.json()["token"].as_str().expect("programs are shown their token").to_owned();
-        Session { addr: self.addr, token, id: text(&user["id"]), name: text(&user["name"]) }
+        Session::of(self, &answer)
     }
 
     /// Somebody with a session, connected by it.
@@ -171,8 +178,8 @@ impl Drop for TestServer {
 }
 
 /// Starts the server on a thread of its own, and waits until it listens.
-async fn run(data: &Arc<TempDir>, options: &[String]) -> (SocketAddr, Running) {
-    let config = config(data.path(), options);
+async fn run(data: &Arc<TempDir>, config: &Config) -> (SocketAddr, Running) {
+    let config = config.clone();
     let (shutdown, told) = oneshot::channel();
     let (listening, addr) = oneshot::channel();
     let data = data.clone();
@@ -197,7 +204,9 @@ async fn run(data: &Arc<TempDir>, options: &[String]) -> (SocketAddr, Running) {
 /// The options as the command line gives them. What the environment of the test says does not count.
 fn config(data: &Path, options: &[String]) -> Config {
     let own = ["chinwag", "--addr", "127.0.0.1:0", "--data", data.to_str().expect("a path in UTF-8")];
-    let arguments = own.into_iter().chain(options.iter().map(String::as_str));
+    // No play asks for anything beyond this machine.
+    let gravatar = if options.iter().any(|option| option == "--gravatar") { &[][..] } else { &["--gravatar", "off"] };
+    let arguments = own.iter().chain(gravatar).copied().chain(options.iter().map(String::as_str));
     let command = Config::command().mut_args(|argument| argument.env(None));
     let matches = command.try_get_matches_from(arguments).unwrap_or_else(|error| panic!("{error}"));
     Config::from_arg_matches(&matches).unwrap_or_else(|error| panic!("{error}"))

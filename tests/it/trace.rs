@@ -60,6 +60,7 @@ async fn without_trace_the_log_is_quiet() {
     let mut process = Process::start(data.path(), &[]);
     assert_eq!(process.printed[0], format!("Chinwag is open at http://{}", process.addr));
     assert!(process.printed[1].starts_with("An acknowledged message is "), "{:?}", process.printed);
+    assert!(process.next_line().starts_with("Who opens this first becomes its owner"), "there is none yet");
     play(&process).await;
     process.signal("TERM");
     assert_eq!(process.next_line(), "", "it prints nothing more");

@@ -11,7 +11,7 @@ use chinwag::chat::hub::{Hub, TailLimits};
 use chinwag::chat::room::{Ahead, Room};
 use chinwag::chat::tail::View;
 use chinwag::chat::user::User;
-use chinwag::protocol::{Author, Content, Cursor, Epoch, Event, Kind, Position, Seq, UserId};
+use chinwag::protocol::{Author, Content, Cursor, Epoch, Event, Kind, Position, RoomKind, Seq, UserId};
 use chinwag::store::{Announcement, RoomInfo};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -93,7 +93,7 @@ struct Delivery {
 impl Play {
     fn with_readers(count: u64) -> Self {
         let hub = Arc::new(Hub::new(1, TailLimits { room_bytes: 16 << 20, all_bytes: 64 << 20 }));
-        let room = hub.enliven(RoomInfo { id: "garden".into(), name: "Garden".into() });
+        let room = hub.enliven(RoomInfo::new("garden".into(), "Garden".into(), RoomKind::Public));
         assert!(room.learn(Position { epoch: EPOCH, oldest: 1, head: 0 }));
         let rooms = Rc::<LocalRooms>::default();
         let local = Rc::new(LocalRoom::new(room.clone(), 0, hub, &rooms));
@@ -108,9 +108,9 @@ impl Play {
     /// One more reader, who has read everything and was told who is there.
     fn comes(&mut self, id: u64) {
         let wire = Rc::new(Counter::default());
-        let user = Arc::new(User::new(UserId::random(), format!("reader-{id}").into(), true, false));
-        let connection = Rc::new(Connection::new(id, user, wire.clone(), Arc::default()));
-        let reader = Rc::new(Reader::new(connection.clone(), self.local.clone(), self.cursor()));
+        let user = Arc::new(User::guest(UserId::random(), format!("reader-{id}").into()));
+        let connection = Rc::new(Connection::new(id, user, true, wire.clone(), Arc::default()));
+        let reader = Rc::new(Reader::new(connection.clone(), self.local.clone(), self.cursor(), 0));
         connection.add_reader(reader.clone());
         self.local.attach(reader.clone());
         assert!(matches!(connection.pump(&mut self.view), Pumped::Idle) && reader.is_live());
@@ -165,7 +165,7 @@ fn announcement(room: &Room, events: usize) -> Announcement {
     };
     let head = room.position().unwrap().head;
     let events = (head + 1..=head + events as Seq).map(event).collect();
-    Announcement { room: room.id.clone(), epoch: EPOCH, events, redacted: false }
+    Announcement::new(room.id.clone(), EPOCH, events)
 }
 
 /// A wire that takes everything and keeps nothing.

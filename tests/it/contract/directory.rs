@@ -10,12 +10,12 @@ mod rooms {
     #[test]
     fn are_made_once() {
         on_every_backend(|house| {
-            let info = RoomInfo { id: "garden".into(), name: "Garden".into() };
+            let info = public("garden", "Garden");
             let ann = author("ann");
             assert_eq!(wait(house.directory().room(&info.id)), Ok(None));
-            assert_eq!(wait(house.directory().create_room(info.clone(), Some(ann.id))), Ok(()));
+            assert_eq!(wait(house.directory().create_room(info.clone(), vec![(ann.id, MemberRole::Owner)])), Ok(()));
             let other = RoomInfo { name: "Another garden".into(), ..info.clone() };
-            let exists = wait(house.directory().create_room(other, Some(author("bob").id)));
+            let exists = wait(house.directory().create_room(other, vec![(author("bob").id, MemberRole::Owner)]));
             assert_eq!(exists, Err(Error::Exists(info.id.clone())));
             assert_eq!(wait(house.directory().room(&info.id)), Ok(Some(info.clone())));
             let joined = wait(house.directory().joined(ann.id, 10)).unwrap();
@@ -28,8 +28,8 @@ mod rooms {
     fn are_listed_in_pages_by_what_they_are_called() {
         on_every_backend(|house| {
             for (id, name) in [("books", "Reading CLUB"), ("chess", "Chess club"), ("garden", "Garden")] {
-                let info = RoomInfo { id: id.into(), name: name.into() };
-                wait(house.directory().create_room(info, None)).unwrap();
+                let info = public(id, name);
+                wait(house.directory().create_room(info, Vec::new())).unwrap();
             }
             house.says(&author("ann"), "hello");
             let list = |query: &str, after: Option<&str>, limit| -> Vec<(String, Seq)> {
@@ -60,12 +60,12 @@ mod rooms {
                 rooms.into_iter().map(|joined| joined.room.id.to_string()).collect()
             };
             for id in ["a", "b", "c"] {
-                wait(house.directory().create_room(RoomInfo { id: id.into(), name: id.into() }, Some(ann.id))).unwrap();
+                wait(house.directory().create_room(public(id, id), vec![(ann.id, MemberRole::Owner)])).unwrap();
             }
             assert_eq!(joined(&house, 10), ["c", "b", "a"]);
             house.appended(&"a".into(), message(&author("bob"), "hello"), Effect::None).unwrap();
             assert_eq!(joined(&house, 10), ["a", "c", "b"]);
-            wait(house.directory().create_room(RoomInfo { id: "d".into(), name: "d".into() }, Some(ann.id))).unwrap();
+            wait(house.directory().create_room(public("d", "d"), vec![(ann.id, MemberRole::Owner)])).unwrap();
             assert_eq!(joined(&house, 10), ["d", "a", "c", "b"]);
             house.appended(&"b".into(), message(&author("bob"), "hello"), Effect::None).unwrap();
             house.reopen();
@@ -129,7 +129,7 @@ mod names {
             house.adds(&bob, 0).unwrap();
             assert_eq!(house.adds(&guest("bOB", 11), 0), Err(Error::NameTaken("bOB".to_owned())));
             assert_eq!(house.holders(&["bob", "eve"], 0), HashMap::from([("bob".to_owned(), bob.record.id)]));
-            wait(house.directory().touch_session(token(&bob), day(20))).unwrap();
+            wait(house.sessions().touch_session(token(&bob), day(20))).unwrap();
             assert_eq!(house.adds(&guest("BOB", 21), 20), Err(Error::NameTaken("BOB".to_owned())));
             assert!(house.holders(&["bob"], 21).is_empty());
         });
@@ -142,8 +142,8 @@ mod names {
             house.adds(&old, 0).unwrap();
             house.adds(&new, 20).unwrap();
             assert_eq!(house.holders(&["bob"], 20), HashMap::from([("bob".to_owned(), new.record.id)]));
-            assert_eq!(wait(house.directory().session(token(&old))), Ok(None));
-            assert_eq!(wait(house.directory().user(old.record.id)), Ok(Some(old.record)));
+            assert_eq!(wait(house.sessions().session(token(&old))), Ok(None));
+            assert_eq!(wait(house.accounts().user(old.record.id)), Ok(Some(old.record)));
         });
     }
 
@@ -152,8 +152,9 @@ mod names {
         on_every_backend(|house| {
             let bob = guest("Bob", 10);
             house.adds(&bob, 0).unwrap();
-            assert_eq!(wait(house.directory().end_session(token(&bob))), Ok(true));
-            assert_eq!(wait(house.directory().end_session(token(&bob))), Ok(false));
+            let one = Which::One(session_id(&bob));
+            assert_eq!(wait(house.sessions().end_sessions(bob.record.id, one)), Ok(vec![token(&bob)]));
+            assert_eq!(wait(house.sessions().end_sessions(bob.record.id, one)), Ok(vec![]));
             assert!(house.holders(&["bob"], 0).is_empty());
             assert_eq!(house.adds(&guest("bob", 11), 0), Ok(()));
         });
@@ -166,8 +167,8 @@ mod names {
             house.adds(&passing, 0).unwrap();
             assert!(house.holders(&["bob"], 0).is_empty());
             assert_eq!(house.adds(&guest("bob", 10), 0), Ok(()));
-            let eve = UserRecord { name: "Eve".into(), folded: "eve".to_owned(), ..passing.record };
-            wait(house.directory().change_user(eve, day(0))).unwrap();
+            let eve = UserChange { name: Some(named("Eve", None)), ..UserChange::default() };
+            wait(house.accounts().change_user(passing.record.id, eve, day(0))).unwrap();
             assert!(house.holders(&["eve"], 0).is_empty());
         });
     }
@@ -178,25 +179,45 @@ mod names {
             let (bob, eve) = (guest("Bob", 10), guest("Eve", 10));
             house.adds(&bob, 0).unwrap();
             house.adds(&eve, 0).unwrap();
-            let named = |user: &NewUser, name: &str| UserRecord {
-                name: name.into(),
-                folded: name.to_lowercase(),
-                email: Some("bob@example.org".to_owned()),
-                ..user.record.clone()
+            let rename = |user: &NewUser, name: &str, reserved_until: Option<Timestamp>| {
+                let email = Some(Some(("bob@example.org".to_owned(), false)));
+                let change = UserChange { name: Some(named(name, reserved_until)), email, ..UserChange::default() };
+                wait(house.accounts().change_user(user.record.id, change, day(0)))
             };
-            let rename = |user: &UserRecord, expired_before| {
-                wait(house.directory().change_user(user.clone(), day(expired_before)))
-            };
-            assert_eq!(rename(&named(&bob, "EVE"), 0), Err(Error::NameTaken("EVE".to_owned())));
-            assert_eq!(rename(&named(&bob, "BOB"), 0), Ok(()), "a name may change its case");
-            let robert = named(&bob, "Robert");
-            assert_eq!(rename(&robert, 0), Ok(()));
-            assert_eq!(wait(house.directory().user(bob.record.id)), Ok(Some(robert.clone())));
+            assert_eq!(rename(&bob, "EVE", None), Err(Error::NameTaken("EVE".to_owned())));
+            assert!(rename(&bob, "BOB", None).is_ok(), "a name may change its case");
+            let robert = rename(&bob, "Robert", None).unwrap();
+            assert_eq!((&*robert.name, robert.email.as_deref()), ("Robert", Some("bob@example.org")));
+            assert_eq!(wait(house.accounts().user(bob.record.id)), Ok(Some(robert)));
             assert_eq!(house.holders(&["bob", "robert"], 0), HashMap::from([("robert".to_owned(), bob.record.id)]));
-            assert_eq!(rename(&named(&eve, "bob"), 0), Ok(()), "the old name is free");
-            assert_eq!(rename(&named(&guest("Fay", 10), "Fay"), 0), Err(Error::NoUser));
+            assert!(rename(&eve, "bob", None).is_ok(), "the old name is free");
+            assert_eq!(rename(&guest("Fay", 10), "Fay", None), Err(Error::NoUser));
         });
     }
+
+    #[test]
+    fn that_were_given_up_stay_reserved_for_a_while() {
+        on_every_backend(|house| {
+            let (bob, eve) = (guest("Bob", 10), guest("Eve", 10));
+            house.adds(&bob, 0).unwrap();
+            house.adds(&eve, 0).unwrap();
+            let rename = |user: &NewUser, name: &str, reserved_until: Timestamp| {
+                let change = UserChange { name: Some(named(name, Some(reserved_until))), ..UserChange::default() };
+                wait(house.accounts().change_user(user.record.id, change, day(0)))
+            };
+            let (past, future) = (day(1), Timestamp::now() + std::time::Duration::from_hours(1));
+            rename(&bob, "Robert", future).unwrap();
+            assert_eq!(rename(&eve, "bob", past), Err(Error::NameTaken("bob".to_owned())));
+            assert!(house.holders(&["bob"], 0).contains_key("bob"));
+            rename(&bob, "bob", past).unwrap();
+            assert!(rename(&eve, "robert", past).is_ok(), "its time has passed");
+        });
+    }
+}
+
+fn named(name: &str, reserved_until: Option<Timestamp>) -> NewName {
+    let UserRecord { name, folded, skeleton, .. } = record(UserId::random(), name, Role::Guest);
+    NewName { name, folded, skeleton, reserved_until }
 }
 
 mod users {
@@ -207,12 +228,13 @@ mod users {
         on_every_backend(|mut house| {
             let bob = guest("Bob", 10);
             house.adds(&bob, 0).unwrap();
-            wait(house.directory().touch_session(token(&bob), day(12))).unwrap();
+            wait(house.sessions().touch_session(token(&bob), day(12))).unwrap();
             house.reopen();
-            let session = wait(house.directory().session(token(&bob))).unwrap().unwrap();
-            assert_eq!((session.user, session.seen), (bob.record.clone(), day(12)));
-            assert_eq!(wait(house.directory().session(token(&guest("Eve", 1)))), Ok(None));
-            assert_eq!(wait(house.directory().user(UserId::random())), Ok(None));
+            let session = wait(house.sessions().session(token(&bob))).unwrap().unwrap();
+            assert_eq!((&session.user, session.seen), (&bob.record, day(12)));
+            assert_eq!(Some(session.session), bob.session);
+            assert_eq!(wait(house.sessions().session(token(&guest("Eve", 1)))), Ok(None));
+            assert_eq!(wait(house.accounts().user(UserId::random())), Ok(None));
         });
     }
 
@@ -224,7 +246,7 @@ mod users {
             house.adds(&bob, 0).unwrap();
             let again = UserRecord { name: "Eve".into(), folded: "eve".to_owned(), ..bob.record.clone() };
             house.adds(&NewUser { record: again, read: 0, ..bob.clone() }, 0).unwrap();
-            assert_eq!(wait(house.directory().user(bob.record.id)), Ok(Some(bob.record.clone())));
+            assert_eq!(wait(house.accounts().user(bob.record.id)), Ok(Some(bob.record.clone())));
             assert!(house.holders(&["eve"], 0).is_empty());
             let as_author = Author { id: bob.record.id, name: bob.record.name };
             assert_eq!(house.member(&as_author), Some((2, Unread { messages: 1, mentions: 0 })));
@@ -236,8 +258,8 @@ mod users {
         on_every_backend(|house| {
             let nowhere = NewUser { joins: "nowhere".into(), ..guest("Bob", 10) };
             assert_eq!(house.adds(&nowhere, 0), Err(Error::NoRoom("nowhere".to_owned())));
-            assert_eq!(wait(house.directory().user(nowhere.record.id)), Ok(None));
-            assert_eq!(wait(house.directory().session(token(&nowhere))), Ok(None));
+            assert_eq!(wait(house.accounts().user(nowhere.record.id)), Ok(None));
+            assert_eq!(wait(house.sessions().session(token(&nowhere))), Ok(None));
             assert!(house.holders(&["bob"], 0).is_empty());
         });
     }
@@ -248,9 +270,9 @@ mod users {
             let (bob, eve) = (guest("Bob", 10), guest("Eve", 20));
             house.adds(&bob, 0).unwrap();
             house.adds(&eve, 0).unwrap();
-            wait(house.directory().expire_sessions(day(20))).unwrap();
-            assert_eq!(wait(house.directory().session(token(&bob))), Ok(None));
-            assert!(wait(house.directory().session(token(&eve))).unwrap().is_some());
+            wait(house.sessions().expire_sessions(day(20))).unwrap();
+            assert_eq!(wait(house.sessions().session(token(&bob))), Ok(None));
+            assert!(wait(house.sessions().session(token(&eve))).unwrap().is_some());
             assert_eq!(house.holders(&["bob", "eve"], 0), HashMap::from([("eve".to_owned(), eve.record.id)]));
         });
     }

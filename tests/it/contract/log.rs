@@ -50,7 +50,7 @@ mod the_log {
                     told.send((seq, ear.heard(&lobby()).iter().any(|event| event.seq == seq))).unwrap();
                 });
                 let event = message(&author("ann"), "hello");
-                house.log().append(Append { room: lobby(), event, effect: Effect::None, done });
+                house.log().append(Append { room: lobby(), event, right: Right::Free, effect: Effect::None, done });
                 let (seq, announced) = hears.recv().unwrap();
                 assert!(announced);
                 assert_eq!(house.position(&lobby()).head, seq);
@@ -105,8 +105,11 @@ mod the_log {
             let outcome = house.appended(&nowhere, message(&author("ann"), "hello"), Effect::None);
             assert_eq!(outcome, Err(no_room.clone()));
             assert_eq!(wait(house.log().position(&nowhere)), Ok(None));
-            assert_eq!(wait(house.log().read(&nowhere, 0, 10, 1000)).unwrap_err(), no_room);
-            assert_eq!(wait(house.log().messages(&nowhere, Window::Newest, 10)).unwrap_err(), no_room);
+            assert_eq!(
+                wait(house.log().read(&nowhere, None, Span { after: 0, limit: 10, bytes: 1000 })).unwrap_err(),
+                no_room
+            );
+            assert_eq!(wait(house.log().messages(&nowhere, None, Window::Newest, 10)).unwrap_err(), no_room);
             assert_eq!(wait(house.log().unread(&nowhere, UserId::random(), 0)), Ok(Unread::default()));
         });
     }
@@ -313,9 +316,11 @@ mod reading {
                     writing.store(false, Ordering::SeqCst);
                 });
                 while writing.load(Ordering::SeqCst) {
-                    let page = wait(house.log().read(&lobby(), 0, 1000, 10_000_000)).unwrap();
+                    let page =
+                        wait(house.log().read(&lobby(), None, Span { after: 0, limit: 1000, bytes: 10_000_000 }))
+                            .unwrap();
                     assert_eq!(page.position.head, page.events.last().map_or(0, |event| event.seq));
-                    let page = wait(house.log().messages(&lobby(), Window::Newest, 1)).unwrap();
+                    let page = wait(house.log().messages(&lobby(), None, Window::Newest, 1)).unwrap();
                     assert_eq!(page.position.head, page.events.last().map_or(0, |event| event.seq));
                 }
             });
@@ -391,7 +396,7 @@ mod a_page_of_messages {
         on_every_backend(|house| {
             conversation(&house);
             house.appended(&lobby(), delete(&author("ann"), 5), Effect::Redact(5)).unwrap();
-            let page = wait(house.log().messages(&lobby(), Window::Newest, 3)).unwrap();
+            let page = wait(house.log().messages(&lobby(), None, Window::Newest, 3)).unwrap();
             assert_eq!(seqs(&page.events), [5, 7, 9]);
             let empty: Vec<bool> = page.events.iter().map(|event| event.content.is_none()).collect();
             assert_eq!(empty, [true, false, false]);

@@ -16,15 +16,16 @@ use chinwag::chat::hub::{News, TailLimits};
 use chinwag::chat::tail::View;
 use chinwag::chat::user::User;
 use chinwag::chat::worker::Worker;
-use chinwag::chat::{Chat, Settings};
+use chinwag::chat::{Chat, Open, Settings};
 use chinwag::error::{Error, Result};
+use chinwag::fetch::Fetcher;
 use chinwag::frame;
 use chinwag::protocol::{
-    Author, Content, Cursor, Epoch, Event, Kind, Limits, Position, Ref, RoomId, Seq, Start, UserId,
+    Author, Content, Cursor, Epoch, Event, Kind, Limits, Position, Ref, RoomId, RoomKind, Seq, Start, UserId,
 };
 use chinwag::store::{
     self, Announcement, Answer, Append, Committed, Completion, Directory, Durability, Effect, Log, Messages, Options,
-    Page, RoomInfo, Store, Unread, Watcher, Window,
+    Page, Right, RoomInfo, Span, Store, Unread, Watcher, Window,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -129,7 +130,7 @@ impl Stage {
                 lives: Mutex::default(),
             });
             staged = Some((log.clone(), store.directory.clone()));
-            Ok(Store { log, directory: store.directory })
+            Ok(Store { log, ..store })
         };
         let settings = Settings {
             workers: 1,
@@ -137,6 +138,13 @@ impl Stage {
             rates: None,
             limits: Limits { text_bytes: 100_000, frame_bytes: 262_144 },
             heartbeat: Duration::from_secs(30),
+            join: None,
+            passwords: true,
+            gravatar: None,
+            providers: Vec::new(),
+            public_url: None,
+            mailer: None,
+            fetcher: Fetcher::new(&[]).unwrap(),
         };
         let chat = wait(Chat::start(settings, open)).unwrap();
         let (store, directory) = staged.unwrap();
@@ -323,7 +331,8 @@ impl Stage {
     }
 
     fn enters(&self, id: u64) -> Client {
-        let user = Arc::new(User::new(UserId::random(), "somebody".into(), true, true));
+        let user = Arc::new(User::guest(UserId::random(), "somebody".into()));
+        user.set_stored();
         let client = Client::new(id, user, self.store.clone());
         self.worker.add(client.connection.clone(), []);
         client
@@ -385,7 +394,8 @@ impl Stage {
             0 => logged.id.clone(),
             life => format!("{}-restored-{life}", logged.id).as_str().into(),
         };
-        wait(self.directory.create_room(RoomInfo { id: id.clone(), name: "A room".into() }, None)).unwrap();
+        let info = RoomInfo::new(id.clone(), "A room".into(), RoomKind::Public);
+        wait(self.directory.create_room(info, Vec::new())).unwrap();
         self.store.lives.lock().unwrap().insert(logged.id.clone(), id);
         let epoch = self.store.now(&logged.id).epoch;
         let emptied = kept.iter().zip(1..).filter(|((event, _), _)| event.content.is_none());
@@ -410,7 +420,7 @@ impl Stage {
         for (event, effect) in events {
             let (tell, told) = mpsc::channel();
             let done = Completion::new(move |outcome| drop(tell.send(outcome)));
-            self.store.append(Append { room: room.id.clone(), event, effect, done });
+            self.store.append(Append { room: room.id.clone(), event, right: Right::Free, effect, done });
             outcomes.push(told);
         }
         for outcome in outcomes {
@@ -590,7 +600,7 @@ impl Client {
         Self {
             id,
             store,
-            connection: Rc::new(Connection::new(id, user, pipe.clone(), nudges.clone())),
+            connection: Rc::new(Connection::new(id, user, true, pipe.clone(), nudges.clone())),
             pipe,
             nudges,
             due: Cell::new(true),
@@ -679,10 +689,10 @@ impl Client {
                     connection.reply(Some(&reference), &json!({ "room": room }));
                     Told::Unsubscribed { room }
                 }
-                Ask::Subscribe(room, start) => match subscribe(&worker, &room, start).await {
-                    Ok((live, cursor)) => {
+                Ask::Subscribe(room, start) => match subscribe(&worker, &connection.user, &room, start).await {
+                    Ok((open, cursor)) => {
                         connection.reply(Some(&reference), &json!({ "room": room, "seq": cursor.seq }));
-                        worker.subscribe(&connection, &live, cursor);
+                        worker.subscribe(&connection, &open, cursor);
                         Told::Subscribed { room, cursor }
                     }
                     Err(error) => {
@@ -697,10 +707,10 @@ impl Client {
     }
 }
 
-async fn subscribe(worker: &Worker, room: &RoomId, start: Start) -> Result<(Arc<chinwag::chat::room::Room>, Cursor)> {
-    let (live, position) = worker.chat.open(room).await?;
-    let cursor = worker.chat.starts(room, position, start).await?;
-    Ok((live, cursor))
+async fn subscribe(worker: &Worker, user: &User, room: &RoomId, start: Start) -> Result<(Open, Cursor)> {
+    let open = worker.chat.open(user, room).await?;
+    let cursor = worker.chat.starts(room, open.position, start).await?;
+    Ok((open, cursor))
 }
 
 /// The real log, but that its answers come when the test says so, and that a room can begin another life: which of the
@@ -760,13 +770,20 @@ impl Log for StagedLog {
         self.later(wait(self.log.position(&self.real(room))))
     }
 
-    fn read<'a>(&'a self, room: &'a RoomId, after: Seq, limit: usize, bytes: usize) -> Answer<'a, Page> {
+    fn read<'a>(&'a self, room: &'a RoomId, reader: Option<UserId>, span: Span) -> Answer<'a, Page> {
         // Small pages, so that catching up takes several.
-        self.later(wait(self.log.read(&self.real(room), after, limit.min(5), bytes.min(1_000))))
+        let span = Span { limit: span.limit.min(5), bytes: span.bytes.min(1_000), ..span };
+        self.later(wait(self.log.read(&self.real(room), reader, span)))
     }
 
-    fn messages<'a>(&'a self, room: &'a RoomId, window: Window, limit: usize) -> Answer<'a, Messages> {
-        self.log.messages(room, window, limit)
+    fn messages<'a>(
+        &'a self,
+        room: &'a RoomId,
+        reader: Option<UserId>,
+        window: Window,
+        limit: usize,
+    ) -> Answer<'a, Messages> {
+        self.log.messages(room, reader, window, limit)
     }
 
     fn unread<'a>(&'a self, room: &'a RoomId, user: UserId, after: Seq) -> Answer<'a, Unread> {

@@ -73,6 +73,11 @@ impl Call {
         self
     }
 
+    /// As a proxy passes it on that had it from this address.
+    pub fn from(self, address: &str) -> Self {
+        self.header("X-Forwarded-For", address)
+    }
+
     pub fn bearer(self, token: &str) -> Self {
         self.header("Authorization", &format!("Bearer {token}"))
     }

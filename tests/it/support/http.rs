@@ -36,6 +36,11 @@ impl Request {
         self
     }
 
+    /// As a proxy passes it on that had it from this address.
+    pub fn from(self, address: &str) -> Self {
+        self.header("X-Forwarded-For", address)
+    }
+
     /// In place of the address.
     pub fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
@@ -111,6 +116,11 @@ impl Answer {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
+    /// Of a header that may come several times.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
     pub fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
@@ -121,6 +131,7 @@ impl Answer {
 
     /// The status, and the code of the error that the body holds.
     pub fn error(&self) -> (u16, String) {
+        assert!(self.status >= 400, "expected an error, found {} {}", self.status, self.text());
         (self.status, super::text(&self.json()["error"]["code"]))
     }
 

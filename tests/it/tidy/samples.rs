@@ -1,11 +1,11 @@
 //! Every sample in docs/protocol.md against the code: commands are understood to the last field, and replies and
 //! pushes have the form of those that a real server sends in the play below.
 
-use chinwag::protocol::{Command, Epoch, Push};
+use chinwag::protocol::{Command, Epoch, PlaceLook, Push, Role};
 use serde_json::{Value, json};
 
 use super::{none, read};
-use crate::support::{TestServer, text};
+use crate::support::{Client, Session, TestServer, text};
 
 /// Fields that hold one of a few words, or stand only where they are true: a sample's must have been sent so.
 const WORDS: [&str; 6] = ["type", "kind", "change", "code", "gone", "redacted"];
@@ -57,7 +57,7 @@ async fn the_samples_of_replies_and_pushes_are_what_a_server_sends() {
 
 /// Brings about every push and every reply, and gives them all.
 async fn play() -> Vec<Value> {
-    let server = TestServer::with(&["--post-rate", "1"]).await;
+    let server = TestServer::with(&["--post-rate", "3"]).await;
     let mut sent = Vec::new();
 
     let (bobs_session, mut bob) = server.signed_in("bob").await;
@@ -88,6 +88,7 @@ async fn play() -> Vec<Value> {
     assert_eq!(eves_session.put("/api/rooms/garden/members/me").await.status, 204);
     let joins = |push: &Value| push["type"] == "event" && push["room"] == "garden";
     sent.push(bob.find("eve joining", joins).await);
+    sent.extend(changes_a_room(&server, &bobs_session, &mut bob, &eves_session.id).await);
 
     let posted = json!({"type": "post", "ref": 6, "room": "lobby", "txn_id": "c0ffee-1", "text": "hello *there*"});
     bob.send(&posted).await;
@@ -119,12 +120,38 @@ async fn play() -> Vec<Value> {
     sent.push(is_too_fast(&mut bob).await);
     // No store of ours ever begins a log anew while somebody reads it: this is the code's word alone.
     let (room, reset) = ("lobby".into(), Epoch(1));
-    sent.push(serde_json::from_str(&Push::Reset { room: &room, epoch: reset, oldest: 1, head: 12 }.json()).unwrap());
+    let look = PlaceLook { name: "The Potting Shed", welcome: "Mind the hoses.", accent: Some("#0a7d5c") };
+    let told = [
+        Push::Reset { room: &room, epoch: reset, oldest: 1, head: 12 },
+        Push::Place(look),
+        Push::Me { role: Role::Moderator, muted_until: None },
+    ];
+    sent.extend(told.map(|push| serde_json::from_str::<Value>(&push.json()).unwrap()));
     sent
 }
 
+/// What the owner of a room may do in it, as events.
+async fn changes_a_room(server: &TestServer, owner: &Session, bob: &mut Client, eve: &str) -> Vec<Value> {
+    let ann = server.sign_up("ann").await;
+    let garden = |rest: &str| format!("/api/rooms/garden{rest}");
+    let of = |key: &'static str, word: &'static str| move |push: &Value| push["room"] == "garden" && push[key] == word;
+    let mut events = Vec::new();
+    assert_eq!(owner.put(&garden(&format!("/members/{}", ann.id))).json(&json!({})).await.status, 204);
+    events.push(bob.find("ann let in", of("change", "added")).await);
+    let role = json!({"role": "moderator"});
+    assert_eq!(owner.put(&garden(&format!("/members/{eve}"))).json(&role).await.status, 204);
+    events.push(bob.find("eve's role", of("change", "role")).await);
+    assert_eq!(owner.patch(&garden("")).json(&json!({"topic": "What grows"})).await.status, 200);
+    events.push(bob.find("the topic", of("kind", "topic")).await);
+    let seq = bob.says("garden", "a slip").await;
+    bob.hears("a slip").await;
+    assert_eq!(owner.delete(&garden(&format!("/messages/{seq}"))).await.status, 200);
+    events.push(bob.find("the slip taken back", of("kind", "delete")).await);
+    events
+}
+
 /// The reply that it was too fast, to one of so many that one must be.
-async fn is_too_fast(who: &mut crate::support::Client) -> Value {
+async fn is_too_fast(who: &mut Client) -> Value {
     for n in 100..200 {
         who.send(&json!({"type": "post", "ref": n, "room": "lobby", "txn_id": format!("t{n}"), "text": "quick"})).await;
         let reply = who.reply(&json!(n)).await;
