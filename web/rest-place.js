@@ -23,8 +23,8 @@ import { call } from "./rest.js";
 /** @typedef {{id: string, role: Role, room?: {room: string, name: string}, uses: number, max_uses: number | null, expires: string | null, by: Author}} Invite */
 /** @typedef {{role?: Role, room?: string, max_uses?: number, expires_hours?: number}} InviteWish */
 /** @typedef {{id: string, name: string, until: string | null, reason: string}} Ban */
-/** @typedef {{id: string, room: string, room_name: string, seq: number, text: string, author: Author, by: Author, reason: string, at: string}} Report */
-/** @typedef {{id: string, at: string, by: Author, act: string, subject: string, detail: string}} AuditEntry */
+/** @typedef {{id: number, room: string, room_name: string, seq: number, text: string, author: Author, by: Author, reason: string, at: string}} Report */
+/** @typedef {{id: number, at: string, by: Author, act: string, subject: string, detail: string}} AuditEntry */
 
 /**
  * @param {{kind: "private", name: string} | {kind: "direct", members: string[]}} room
@@ -106,6 +106,14 @@ export async function reportMessage(room, seq, reason) {
  */
 export function findPeople({ q, after } = {}) {
   return call("GET", `/api/users?${query({ q, after })}`);
+}
+
+/**
+ * @param {string} id
+ * @returns {Promise<Person>}
+ */
+export function personOf(id) {
+  return call("GET", userPath(id));
 }
 
 /**
@@ -196,7 +204,7 @@ export async function openReports() {
   return (await call("GET", "/api/reports")).reports;
 }
 
-/** @param {string} id */
+/** @param {number} id */
 export async function settleReport(id) {
   await call("DELETE", `/api/reports/${encodeURIComponent(id)}`);
 }
@@ -207,11 +215,11 @@ export async function allBans() {
 }
 
 /**
- * @param {string} [before] the id of the oldest one known
+ * @param {number} [before] the id of the oldest one known
  * @returns {Promise<{entries: AuditEntry[], more: boolean}>} the newest first
  */
 export function auditLog(before) {
-  return call("GET", `/api/audit?${query({ before })}`);
+  return call("GET", `/api/audit?${query({ before: before?.toString() })}`);
 }
 
 /** @param {string} room */

@@ -28,7 +28,7 @@ export class ListReports extends DialogElement {
       if (!(target instanceof Element)) return;
       if (target.closest("a")) this.close();
       const button = target.closest("button");
-      const report = this.#reports.find(({ id }) => id === button?.value);
+      const report = this.#reports.find(({ id }) => String(id) === button?.value);
       if (report) this.#act(button?.dataset.act, report);
     });
   }
@@ -52,7 +52,7 @@ export class ListReports extends DialogElement {
     open.className = "button button--small";
     open.href = addressOf(room, seq);
     open.textContent = "Open";
-    return entry({ title: reason, facts, text }, open, entryButton("delete", "Delete message", id), entryButton("settle", "Settle", id));
+    return entry({ title: reason, facts, text }, open, entryButton("delete", "Delete message", String(id)), entryButton("settle", "Settle", String(id)));
   }
 
   /**

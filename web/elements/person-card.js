@@ -2,7 +2,7 @@
 // It must not know how a conversation is opened.
 
 import { mayManage, mayModerate } from "../models/roles.js";
-import { findPeople } from "../rest-place.js";
+import { personOf } from "../rest-place.js";
 import { DialogElement } from "./dialog-element.js";
 import { ManageAccount } from "./manage-account.js";
 import { ModeratePerson } from "./moderate-person.js";
@@ -14,7 +14,7 @@ import { ROLE_NAMES } from "./person-line.js";
 export class PersonCard extends DialogElement {
   /** @type {import("../models/chat.js").Chat} */ #chat;
   /** @type {Author} */ #who = { id: "", name: "" };
-  /** @type {Person | null} once it is known; people without an account are guests */ #person = null;
+  /** @type {Person | null} once it is known */ #person = null;
   #asked = 0;
 
   /**
@@ -61,11 +61,10 @@ export class PersonCard extends DialogElement {
 
   async #look() {
     const asked = ++this.#asked;
-    const { id, name } = this.#who;
     await this.attempt(async () => {
-      const { users } = await findPeople({ q: name });
+      const person = await personOf(this.#who.id);
       if (asked !== this.#asked) return;
-      this.#person = users.find((user) => user.id === id) ?? { id, name, role: "guest", online: false };
+      this.#person = person;
       this.#draw();
     });
   }

@@ -10,7 +10,7 @@ import { entry } from "./entry.js";
 export class ReadAudit extends DialogElement {
   /** @type {import("../models/chat.js").Chat} */ #chat;
   /** @type {import("../models/times.js").Times} */ #times;
-  /** @type {string | undefined} the id of the oldest entry shown */ #oldest;
+  /** @type {number | undefined} the id of the oldest entry shown */ #oldest;
 
   /**
    * @param {object} parts
