@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::error::Result;
-use crate::protocol::{Author, Content, Event, Kind, RoomKind};
-use crate::store::{Committed, Completion, Effect, Right};
+use crate::protocol::{Author, Content, Event, Kind, Role, RoomKind};
+use crate::store::{Accounts, Committed, Completion, Effect, Right, Sessions};
 
 #[test]
 fn a_full_disk_refuses_and_harms_nothing() {
@@ -115,6 +115,34 @@ fn the_last_owner_may_be_a_callback_of_the_store() {
     drop(store);
     left.send(()).unwrap();
     ended.recv().unwrap();
+}
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let dir = TempDir::new().unwrap();
+    let old = Connection::open(dir.path().join("chinwag.db")).unwrap();
+    old.execute_batch(include_str!("../schema.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA application_id = 0x43686e77; PRAGMA user_version = 1;
+         INSERT INTO rooms (num, id, name, epoch, oldest, made_after, created_at) VALUES (1, 'lobby', 'Lobby', 1, 1, 0, 0);
+         INSERT INTO users (id, name, folded, email, guest) VALUES (zeroblob(16), 'Ann', 'ann', NULL, 1);
+         INSERT INTO names (folded, user) VALUES ('ann', zeroblob(16));
+         INSERT INTO members (user, room, read) VALUES (zeroblob(16), 1, 0);
+         INSERT INTO sessions (token, user, seen) VALUES (zeroblob(32), zeroblob(16), 1000);",
+    )
+    .unwrap();
+    old.close().unwrap();
+
+    let (end, _ended) = mpsc::channel();
+    let options = Options { dir: dir.path().to_owned(), durability: Durability::Full };
+    let store = Sqlite::open(&options, Arc::new(Ear(end))).unwrap();
+    let session = wait(store.session([0; 32])).unwrap().unwrap();
+    assert_eq!((&*session.user.name, session.user.role), ("Ann", Role::Guest));
+    assert_eq!((session.session.at, session.session.scopes), (session.seen, None));
+    assert!(!session.session.id.is_nil());
+    let joined = wait(store.joined(session.user.id, 10)).unwrap().remove(0);
+    assert_eq!((joined.room.kind, joined.role), (RoomKind::Public, MemberRole::Member));
+    assert!(wait(store.holders(vec!["ann".to_owned()], Timestamp::UNIX_EPOCH)).unwrap().contains_key("ann"));
 }
 
 struct House {
