@@ -195,6 +195,21 @@ play("a token is shown once, lets a program in, and does so no more when it is r
   assert.equal((await asked()).status, 401);
 });
 
+play(
+  "a provider is offered at the door, and in one's settings to be added",
+  async ({ enters, settles }) => {
+    const stranger = await enters("stranger");
+    await stranger.opens();
+    const door = stranger.page.getByRole("link", { name: "Continue with GitHub" });
+    assert.match((await door.getAttribute("href")) ?? "", /^\/auth\/github\?next=/);
+    const ann = await settles("ann");
+    await ann.opensSettings("Signing in");
+    const add = ann.settings.getByRole("link", { name: "Add GitHub" });
+    assert.match((await add.getAttribute("href")) ?? "", /^\/auth\/github\?next=/);
+  },
+  { CHINWAG_GITHUB_ID: "an-id", CHINWAG_GITHUB_SECRET: "a-secret" },
+);
+
 play("an account that was deleted opens nothing, and its name is free", async ({ enters, settles }) => {
   const alice = await settles("alice");
   await alice.opensSettings("Leaving");

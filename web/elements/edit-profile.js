@@ -8,6 +8,7 @@ import { DialogElement } from "./dialog-element.js";
 import { OwnName } from "./own-name.js";
 import { OwnPassword } from "./own-password.js";
 import { OwnPicture } from "./own-picture.js";
+import { OwnProviders } from "./own-providers.js";
 import { OwnSecondFactor } from "./own-second-factor.js";
 import { OwnSessions } from "./own-sessions.js";
 import { OwnTokens } from "./own-tokens.js";
@@ -71,8 +72,7 @@ export class EditProfile extends DialogElement {
     this.child("guest-hint", HTMLElement).hidden = !me.guest;
     const parts = [this.#picture, this.#name, this.#account, this.#password, this.#secondFactor, this.#tokens, this.#end];
     for (const part of parts) part.show(me);
-    const elsewhere = me.providers.length > 0 ? `You also sign in by ${me.providers.join(", ")}.` : "";
-    this.say("elsewhere", elsewhere);
+    this.#providers.show(me).catch(() => (this.#providers.hidden = true));
   }
 
   #chose() {
@@ -116,6 +116,10 @@ export class EditProfile extends DialogElement {
 
   get #secondFactor() {
     return this.find("own-second-factor", OwnSecondFactor);
+  }
+
+  get #providers() {
+    return this.find("own-providers", OwnProviders);
   }
 
   get #sessions() {

@@ -42,10 +42,11 @@ after(() => browser?.close());
 /**
  * @param {string} caption
  * @param {(stage: Stage) => Promise<void>} run
+ * @param {Record<string, string>} [env] of the server
  */
-export function play(caption, run) {
+export function play(caption, run, env) {
   test(caption, { timeout: PLAY_MS }, async (scene) => {
-    const server = await Server.start();
+    const server = await Server.start(env);
     /** @type {Person[]} */
     const people = [];
     scene.after(async () => {

@@ -17,13 +17,20 @@ export class Server {
   url = "";
   /** @type {Promise<string>} the address of the link that makes its visitor the owner, printed by a first start */ ownerLink;
 
-  /** @param {string} data */
-  constructor(data) {
+  /** @type {Record<string, string>} */ #env;
+
+  /**
+   * @param {string} data
+   * @param {Record<string, string>} env
+   */
+  constructor(data, env) {
     this.#data = data;
+    this.#env = env;
   }
 
-  static async start() {
-    const server = new Server(await mkdtemp(join(tmpdir(), "chinwag-e2e-")));
+  /** @param {Record<string, string>} [env] what only the environment says */
+  static async start(env = {}) {
+    const server = new Server(await mkdtemp(join(tmpdir(), "chinwag-e2e-")), env);
     await server.#run("127.0.0.1:0");
     return server;
   }
@@ -50,8 +57,8 @@ export class Server {
 
   /** @param {string} addr */
   async #run(addr) {
-    const options = ["--addr", addr, "--data", this.#data, "--limits", "off"];
-    const child = spawn(BINARY, options, { stdio: ["ignore", "pipe", "inherit"] });
+    const options = ["--addr", addr, "--data", this.#data, "--limits", "off", "--gravatar", "off"];
+    const child = spawn(BINARY, options, { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...this.#env } });
     const leftOver = () => child.kill("SIGKILL");
     process.once("exit", leftOver);
     child.once("exit", () => process.off("exit", leftOver));
