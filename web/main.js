@@ -197,10 +197,12 @@ function mindTheSession(chat, { guest }) {
   chat.addEventListener("stranger", () => signInAgain());
   connection.addEventListener("refused", check);
   connection.addEventListener("state", async () => {
-    if (connection.state.phase !== "stopped" || connection.state.why !== "session-ended") return;
+    if (connection.state.phase !== "stopped") return;
+    const ended = connection.state.why === "session-ended";
     // A guest who has become an account has another session by now, and is the same person.
-    await sleep(systemClock, BACK_AFTER_MS);
-    if (await check()) connection.start();
+    if (ended) await sleep(systemClock, BACK_AFTER_MS);
+    // Whoever is banned has none any more.
+    if ((await check()) && ended) connection.start();
   });
 }
 
