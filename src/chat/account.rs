@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::auth::{Device, Token, Visitor, check_email, expired_before, hash, new_name, new_record, new_session};
 use super::place::{Join, line};
+use super::user::Changing;
 use super::{Chat, name};
 use crate::error::{Error, Result};
 use crate::protocol::{CloseCode, Content, Event, Kind, Role, RoomId, Scope, UserId};
@@ -104,8 +105,10 @@ impl Chat {
         let name = name::account(name)?;
         let email = email.filter(|email| !email.trim().is_empty()).map(check_email).transpose()?;
         let mut record = new_record(name, email, role_by(invite.as_ref()));
+        let mut changing = None;
         if let Some(guest) = guest {
             record.id = guest.user.id;
+            changing = Some(self.become_account(guest).await?);
         }
         let _claim = self.claim_name(&record).await?;
         let known = [&*record.name, record.email.as_deref().unwrap_or_default(), &self.place().name];
@@ -120,9 +123,19 @@ impl Chat {
         } else {
             self.add_user(record.clone(), Some(session), secrets).await?;
         }
+        drop(changing);
         let room = self.enter_by(&record, invite.as_ref()).await?;
         self.look_for_gravatar(record.id, record.email.as_deref());
         Ok((record, token, room))
+    }
+
+    /// Leave for a guest to become an account, whose session has not ended meanwhile. One at a time: of two who hold the
+    /// same session, the later would else set the password of the earlier one's account.
+    async fn become_account(&self, guest: &Visitor) -> Result<Changing> {
+        let changing = self.users.begin_change(guest.user.id).ok_or(Error::RateLimited { retry_after_ms: 100 })?;
+        let session = self.store.sessions.session(guest.session).await?;
+        let is_guest = session.is_some_and(|session| session.user.role.is_guest());
+        if is_guest { Ok(changing) } else { Err(Error::NoSession) }
     }
 
     fn may_register(&self, invite: Option<&Link>) -> Result<()> {

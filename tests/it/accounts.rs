@@ -61,6 +61,22 @@ async fn an_account_that_cannot_be_is_refused() {
     server.register("bob").await;
 }
 
+/// Whoever has copied a guest's session, too, may try; the password is that of the one whose account it becomes.
+#[tokio::test]
+async fn of_two_who_turn_one_guest_into_an_account_one_does() {
+    let server = TestServer::unhurried().await;
+    let gus = server.sign_up("gus").await;
+    let registers = |password: &'static str| {
+        let account = json!({"name": "Gus", "password": password});
+        let request = gus.post("/api/account").json(&account);
+        async move { (password, request.await.status) }
+    };
+    let (one, other) = tokio::join!(registers(PASSWORD), registers(OTHER_PASSWORD));
+    let made: Vec<_> = [one, other].into_iter().filter(|(_, status)| *status == 201).collect();
+    let [(password, _)] = made[..] else { panic!("one of them makes the account: {one:?} {other:?}") };
+    assert_eq!(server.signs_in("Gus", password).await.status, 201);
+}
+
 #[tokio::test]
 async fn a_guest_turns_into_an_account_and_stays_who_they_are() {
     let server = TestServer::unhurried().await;
