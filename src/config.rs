@@ -20,7 +20,7 @@ use crate::chat::place::Join;
 use crate::chat::provider::ProviderSettings;
 use crate::error::Fatal;
 use crate::mail::Mailer;
-use crate::protocol::Limits;
+use crate::protocol::{Limits, RoomId, check_room};
 use crate::store::Durability;
 
 /// A frame or a message on the socket, the most. Part of the protocol, so no option.
@@ -134,6 +134,20 @@ pub struct Config {
     #[arg(long, env = "CHINWAG_TAILS_MB", value_name = "N", default_value = "64")]
     pub tails_mb: NonZeroU32,
 
+    /// Clients of which classic Go chats are let in, separated by commas [all, if none are named]
+    #[arg(long, env = "CHINWAG_CLASSIC", value_name = "CLIENTS", value_delimiter = ',', num_args = 0..=1,
+          default_missing_value = "all")]
+    pub classic: Vec<ClassicOption>,
+
+    /// The room that classic clients talk in, a public one
+    #[arg(long, env = "CHINWAG_CLASSIC_ROOM", value_name = "ROOM", default_value = "lobby", value_parser = room)]
+    pub classic_room: RoomId,
+
+    /// How many messages of the past are sent to those classic clients that expect them
+    #[arg(long, env = "CHINWAG_CLASSIC_HISTORY", value_name = "N", default_value = "1000",
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub classic_history: u32,
+
     /// Who vouches for people.
     #[arg(skip)]
     pub providers: Vec<ProviderSettings>,
@@ -177,6 +191,15 @@ pub enum JoinOption {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClassicOption {
+    All,
+    Gorilla,
+    Blueprints,
+    Heroku,
+    Gochatting,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -273,6 +296,13 @@ fn gravatar(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("expected off, or a URL such as https://www.gravatar.com/avatar/".to_owned())
+}
+
+fn room(text: &str) -> Result<RoomId, String> {
+    match check_room(text) {
+        Ok(()) if !text.is_empty() => Ok(RoomId::from(text)),
+        _ => Err("expected the id of a room, such as lobby".to_owned()),
+    }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

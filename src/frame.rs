@@ -13,6 +13,16 @@ pub fn write_text(payload: &str, out: &mut Vec<u8>) {
     write_frame(Opcode::Text, payload.as_bytes(), out);
 }
 
+/// What a frame says that `write_text` wrote.
+pub fn written_text(frame: &[u8]) -> &str {
+    let header = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(header..).and_then(|payload| str::from_utf8(payload).ok()).expect("it was written from text")
+}
+
 /// Appends a ping; of `payload` only what a control frame holds (125 bytes).
 pub fn write_ping(payload: &[u8], out: &mut Vec<u8>) {
     write_frame(Opcode::Ping, &payload[..payload.len().min(MAX_CONTROL)], out);
@@ -478,6 +488,7 @@ mod tests {
             let mut out = Vec::new();
             write_text(&"x".repeat(length), &mut out);
             assert_eq!(&out[..header.len()], header);
+            assert_eq!(written_text(&out), "x".repeat(length));
             assert_eq!(out.len(), header.len() + length);
         }
     }

@@ -20,9 +20,10 @@ use tokio::task::LocalSet;
 use crate::chat::hub::News;
 use crate::chat::worker::Worker;
 use crate::chat::{Chat, Settings};
-use crate::config::{Config, OnOff, url};
+use crate::config::{ClassicOption, Config, OnOff, url};
 use crate::error::Fatal;
 use crate::fetch::Fetcher;
+use crate::gateway::classic;
 use crate::gateway::http::Site;
 use crate::gateway::request::Gateway;
 use crate::gateway::ws::Door;
@@ -87,6 +88,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
             proxies: config.trusted_proxy.clone().into(),
             draining: draining.clone(),
             stopped: stopped.clone(),
+            classic: classic(&config),
         };
         threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || stage.run(arriving))?);
         doors.push(sockets);
@@ -115,6 +117,20 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     chat.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Which classic clients are let in, if any.
+fn classic(config: &Config) -> Option<classic::Settings> {
+    let clients = config.classic.iter().flat_map(|option| match option {
+        ClassicOption::All => classic::Client::ALL.to_vec(),
+        ClassicOption::Gorilla => vec![classic::Client::Gorilla],
+        ClassicOption::Blueprints => vec![classic::Client::Blueprints],
+        ClassicOption::Heroku => vec![classic::Client::Heroku],
+        ClassicOption::Gochatting => vec![classic::Client::Gochatting],
+    });
+    let clients: Vec<_> = clients.collect();
+    let history = usize::try_from(config.classic_history).unwrap_or(usize::MAX);
+    (!clients.is_empty()).then(|| classic::Settings { clients, room: config.classic_room.clone(), history })
 }
 
 fn warn(config: &Config, durability: Durability) {
@@ -193,6 +209,7 @@ struct Stage {
     proxies: Arc<[IpNet]>,
     draining: Arc<AtomicBool>,
     stopped: watch::Receiver<bool>,
+    classic: Option<classic::Settings>,
 }
 
 impl Stage {
@@ -204,16 +221,17 @@ impl Stage {
     }
 
     async fn serve(self, mut arriving: mpsc::Receiver<Arrival>) {
-        let Self { chat, index, origins, proxies, draining, stopped } = self;
+        let Self { chat, index, origins, proxies, draining, stopped, classic } = self;
         let mut told_to_stop = stopped.clone();
         let worker = Worker::new(chat.clone(), index);
         let door = match Door::new(worker.clone()) {
             Ok(door) => door,
             Err(error) => return tracing::error!(%error, "a worker cannot start"),
         };
+        let classic = classic.map(|settings| classic::Door::new(worker.clone(), settings));
         // Held by every request until it is answered.
         let answering = Rc::new(());
-        let site = Rc::new(Site::new(Gateway { chat, origins, proxies, draining }, door.clone()));
+        let site = Rc::new(Site::new(Gateway { chat, origins, proxies, draining }, door.clone(), classic.clone()));
         spawn("delivery", &worker, Worker::run);
         spawn("unread counts", &worker, Worker::tell_unread);
         spawn("connections", &door, Door::attend);
@@ -227,7 +245,8 @@ impl Stage {
             }
         }
         let patience = Instant::now() + DRAIN_TIME;
-        while (door.is_open() || Rc::strong_count(&answering) > 1) && Instant::now() < patience {
+        let is_open = || door.is_open() || classic.as_ref().is_some_and(|door| door.is_open());
+        while (is_open() || Rc::strong_count(&answering) > 1) && Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         door.close();

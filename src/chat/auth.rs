@@ -278,6 +278,38 @@ impl Chat {
         Ok(Admission { user, session: None, changed_before: 0, posts: true, claim: Some(claim), permit })
     }
 
+    /// Admits a guest who is known by an e-mail that nobody has verified: as long as this process lives, the same one
+    /// whenever they come from the same network, and somebody else than whoever claims that address elsewhere.
+    pub async fn admit_by_email(&self, email: &str, address: IpAddr) -> Result<Admission> {
+        let email = check_email(email)?;
+        let permit = self.limiter.connect(Some(address))?;
+        self.limiter.arrive(address)?;
+        self.admit_guest(address, false)?;
+        let known = Sha256::new().chain_update(self.guest_key).chain_update(network(address).to_string());
+        let known: [u8; 32] = known.chain_update(" ").chain_update(email.to_lowercase()).finalize().into();
+        let id = UserId(Uuid::from_u128(u128::from_be_bytes(*known.first_chunk().expect("16 of 32 bytes"))));
+        let (name, claim) = match own_name(email.split('@').next().unwrap_or_default()) {
+            Ok(name) => self.claim_like(&name, id).await?,
+            Err(_) => self.claim_given(id)?,
+        };
+        let user = User::guest(id, name);
+        if let Some(record) = self.store.accounts.user(id).await? {
+            check_not_banned(&record)?;
+            user.set_stored();
+            user.update(&record);
+        }
+        let (user, claim) = (Arc::new(user), Some(claim));
+        Ok(Admission { user, session: None, changed_before: 0, posts: true, claim, permit })
+    }
+
+    /// One more guest who speaks over a connection that was admitted from this address: by the proposed name, without
+    /// what stands after an `@`, or one like it.
+    pub async fn another_guest(&self, proposed: &str, address: IpAddr) -> Result<(Arc<User>, NameClaim)> {
+        let name = own_name(proposed.split('@').next().unwrap_or_default())?;
+        self.limiter.arrive(address)?;
+        self.guest(Some(&name)).await
+    }
+
     /// A guest for the life of one connection, by the proposed name or one like it, and the claim on that name.
     async fn guest(&self, proposed: Option<&str>) -> Result<(Arc<User>, NameClaim)> {
         let id = UserId::random();

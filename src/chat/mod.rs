@@ -53,7 +53,7 @@ use crate::protocol::{
 };
 use crate::store::{
     Append, Completion, Directory, Effect, Joined, Log, Messages, NewUser, Page, Right, RoomInfo, Secrets, Span, Store,
-    Unread, UserRecord, Watcher, Window,
+    TokenHash, Unread, UserRecord, Watcher, Window,
 };
 
 /// `hello` lists at most so many rooms.
@@ -115,6 +115,8 @@ pub struct Chat {
     offered_factors: Mutex<HashMap<UserId, (Vec<u8>, Timestamp)>>,
     /// How often sessions were ended, or what a user may do was changed, since the start.
     changes: AtomicU64,
+    /// By which guests are known again that have no session, to this process alone.
+    guest_key: TokenHash,
     /// This process, for whoever reads a log of several.
     node: String,
     /// Held, so that the room where everyone lands is always live.
@@ -174,6 +176,7 @@ impl Chat {
             decoding: Arc::new(Semaphore::new(1)),
             offered_factors: Mutex::default(),
             changes: AtomicU64::new(0),
+            guest_key: auth::Token::new().map_err(Fatal::Lobby)?.hash(),
             node: format!("{:08x}", Uuid::now_v7().as_u128() & 0xffff_ffff),
             lobby: room,
         });
@@ -261,22 +264,28 @@ impl Chat {
 
     /// Appends a message that `posts_at_once`. `done` is told the seq once it is durable, or why it is not.
     pub fn post(&self, user: &Arc<User>, room: &RoomId, txn_id: &str, text: &str, done: impl Done) {
+        let text = text.trim_end();
         match self.check_post(user, text) {
-            Ok(text) => self.append_message(user, room, txn_id, text, Vec::new(), done),
+            Ok(()) => self.append_message(user, room, txn_id, text, Vec::new(), done),
             Err(error) => done(Err(error)),
         }
     }
 
     /// Appends any message: stores its author first where that is needed, and finds out whom it mentions.
     pub async fn post_any(&self, user: &Arc<User>, room: &RoomId, txn_id: &str, text: &str, done: impl Done) {
+        self.post_verbatim(user, room, txn_id, text.trim_end(), done).await;
+    }
+
+    /// The same without cutting the white space at the end.
+    pub async fn post_verbatim(&self, user: &Arc<User>, room: &RoomId, txn_id: &str, text: &str, done: impl Done) {
         let prepared = async {
-            let text = self.check_post(user, text)?;
+            self.check_post(user, text)?;
             self.check_room(user, room).await?;
             self.store_guest(user).await?;
-            Ok((text, self.mentions(text).await?))
+            self.mentions(text).await
         };
         match prepared.await {
-            Ok((text, mentions)) => self.append_message(user, room, txn_id, text, mentions, done),
+            Ok(mentions) => self.append_message(user, room, txn_id, text, mentions, done),
             Err(error) => done(Err(error)),
         }
     }
@@ -416,18 +425,16 @@ impl Chat {
         self.lobby.position().map_or(0, |position| position.head)
     }
 
-    fn check_post<'a>(&self, user: &User, text: &'a str) -> Result<&'a str> {
+    fn check_post(&self, user: &User, text: &str) -> Result<()> {
         let limit = self.settings.limits.text_bytes;
         if text.len() > limit {
             return Err(Error::TooLong { limit, found: text.len() });
         }
-        let text = text.trim_end();
-        if text.trim_start().is_empty() {
+        if text.trim().is_empty() {
             return Err(Error::Invalid("text: expected at least one visible character".to_owned()));
         }
         user.check_not_muted()?;
-        self.limiter.post(user.id)?;
-        Ok(text)
+        self.limiter.post(user.id)
     }
 
     fn append_message(

@@ -47,6 +47,12 @@ impl Segment {
         &self.bytes[self.start_of(seq + 1)..]
     }
 
+    fn frames(&self) -> impl Iterator<Item = (Seq, &[u8])> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let frames = starts.zip(&self.ends).map(|(start, end)| &self.bytes[*start as usize..*end as usize]);
+        (self.first..).zip(frames)
+    }
+
     fn start_of(&self, seq: Seq) -> usize {
         match usize::try_from(seq.saturating_sub(self.first)).unwrap_or(usize::MAX) {
             0 => 0,
@@ -101,6 +107,12 @@ impl View {
             (Some(first), Some(last)) => first.first() <= seq + 1 && seq < last.last(),
             _ => false,
         }
+    }
+
+    /// The text frames after `seq`, each with its event's seq. `continues(seq)` must hold, else there are none.
+    pub fn frames_after(&self, seq: Seq) -> impl Iterator<Item = (Seq, &[u8])> {
+        let all = self.segments.iter().flat_map(|segment| segment.frames());
+        all.skip_while(move |(own, _)| *own <= seq)
     }
 
     /// Lends the frames after `seq` to `write`, which takes as many of these bytes as it can now, and says how far

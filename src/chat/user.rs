@@ -19,6 +19,13 @@ use crate::store::{TokenHash, UserRecord};
 /// Names a connection within this process.
 pub type ConnectionId = u64;
 
+static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
+
+/// Ids are given in the order in which connections come, over all workers: rounds walk them in this order.
+pub fn next_connection() -> ConnectionId {
+    NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A user with at least one connection here, or who is asking for something.
 pub struct User {
     pub id: UserId,

@@ -7,7 +7,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::by_id::ById;
+use tokio::sync::Notify;
+
+use super::by_id::{ById, Identified};
 use super::connection::{Connection, LocalRoom, LocalRooms, Reader};
 use super::hub::{Inbox, News};
 use super::room::Room;
@@ -15,7 +17,7 @@ use super::tail::{Segment, View};
 use super::user::ConnectionId;
 use super::{Chat, Open};
 use crate::error::{Error, Result};
-use crate::protocol::{CloseCode, Cursor, Ref, RoomId, Seq};
+use crate::protocol::{CloseCode, Cursor, Ref, RoomId, Seq, UserId};
 use crate::store::Span;
 
 /// What a reader that catches up reads from the store at once.
@@ -24,11 +26,48 @@ const PAGE_BYTES: usize = 64 << 10;
 /// Rooms kept live for those who only post.
 const KEPT: usize = 64;
 
+/// Somebody who reads one room by themselves, and is told only that it has something new, or that they are to go.
+pub struct Listener {
+    pub id: ConnectionId,
+    pub room: Arc<Room>,
+    bell: Notify,
+    closing: Cell<Option<CloseCode>>,
+}
+
+impl Identified for Rc<Listener> {
+    type Id = ConnectionId;
+
+    fn id(&self) -> ConnectionId {
+        self.id
+    }
+}
+
+impl Listener {
+    /// Comes to pass once there may be something new since this was last asked.
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Asks whoever listens to go; the first reason stays.
+    pub fn close(&self, code: CloseCode) {
+        if self.closing.get().is_none() {
+            self.closing.set(Some(code));
+        }
+        self.bell.notify_one();
+    }
+
+    pub fn closing(&self) -> Option<CloseCode> {
+        self.closing.get()
+    }
+}
+
 pub struct Worker {
     pub chat: Arc<Chat>,
     pub index: usize,
     inbox: Arc<Inbox>,
     connections: RefCell<ById<Rc<Connection>>>,
+    /// Who reads by themselves.
+    listeners: RefCell<ById<Rc<Listener>>>,
     rooms: Rc<LocalRooms>,
     /// Who has joined which room, of the connections here; not of the lobby, which everyone has joined.
     joined: RefCell<HashMap<RoomId, Vec<ConnectionId>>>,
@@ -40,7 +79,7 @@ pub struct Worker {
     stirred: RefCell<HashSet<RoomId>>,
     /// … and these connections, whose user's read marker moved.
     moved: RefCell<HashSet<(ConnectionId, RoomId)>>,
-    unread_changed: tokio::sync::Notify,
+    unread_changed: Notify,
     view: RefCell<View>,
     draining: Cell<bool>,
 }
@@ -52,13 +91,14 @@ impl Worker {
             chat,
             index,
             connections: RefCell::default(),
+            listeners: RefCell::default(),
             rooms: Rc::default(),
             joined: RefCell::default(),
             kept: RefCell::default(),
             rounds: RefCell::default(),
             stirred: RefCell::default(),
             moved: RefCell::default(),
-            unread_changed: tokio::sync::Notify::new(),
+            unread_changed: Notify::new(),
             view: RefCell::default(),
             draining: Cell::new(false),
         })
@@ -99,6 +139,10 @@ impl Worker {
             local.room.begin_delivery(self.index);
             local.recover();
         }
+        for listener in self.listeners.borrow().iter() {
+            listener.room.begin_delivery(self.index);
+            listener.bell.notify_one();
+        }
         for connection in self.connections.borrow().iter() {
             if connection.posts_under_way.replace(0) > 0 {
                 connection.close(CloseCode::GoingAway);
@@ -123,6 +167,22 @@ impl Worker {
             connection.close(CloseCode::GoingAway);
         }
         self.connections.borrow_mut().insert(connection);
+    }
+
+    /// Lets somebody hear of what is new in a room, until `forget`.
+    pub fn listen(&self, id: ConnectionId, room: Arc<Room>) -> Rc<Listener> {
+        room.add_reader(self.index);
+        let listener = Rc::new(Listener { id, room, bell: Notify::new(), closing: Cell::new(None) });
+        if self.draining.get() {
+            listener.close(CloseCode::GoingAway);
+        }
+        self.listeners.borrow_mut().insert(listener.clone());
+        listener
+    }
+
+    pub fn forget(&self, listener: &Listener) {
+        listener.room.remove_reader(self.index);
+        self.listeners.borrow_mut().remove(listener.id);
     }
 
     /// Ends a connection's subscriptions. It still hears what became of its posts.
@@ -207,37 +267,42 @@ impl Worker {
 
     /// Reads the next page for a reader that has fallen off the tail, and gives it to the reader.
     pub async fn read_page(&self, reader: Rc<Reader>) -> Result<()> {
-        let Cursor { epoch, seq } = reader.cursor();
-        let revision = reader.room().revision();
-        let span = Span { after: seq, limit: PAGE_EVENTS, bytes: PAGE_BYTES };
-        let page = self.chat.read_page(&reader.room().id, reader.connection.user.id, span).await;
+        let page = self.read_after(reader.room(), reader.connection.user.id, reader.cursor()).await;
         if !reader.is_attached() {
             return Ok(());
         }
-        if let Err(Error::NoRoom(_)) = page {
+        match page {
             // The right ended, which is about to be announced.
-            match reader.room().position() {
+            Err(Error::NoRoom(_)) => match reader.room().position() {
                 Some(position) => reader.reset(position),
                 None => reader.local.unsubscribe(&reader.connection),
-            }
-            return Ok(());
+            },
+            Err(Error::Reset(position)) => reader.reset(position),
+            Ok((segment, revision)) => reader.take_page(segment, revision),
+            Err(error) => return Err(error),
         }
-        let page = page?;
-        if !page.position.honours(Cursor { epoch, seq }) {
-            reader.reset(page.position);
-            return Ok(());
+        Ok(())
+    }
+
+    /// A page of what the store has after a cursor that has fallen off the tail, and of which revision of the room it
+    /// is. `NoRoom` where the user may not read it any more, `Reset` where the cursor is of another life of the log.
+    pub async fn read_after(&self, room: &Room, user: UserId, cursor: Cursor) -> Result<(Arc<Segment>, u64)> {
+        let revision = room.revision();
+        let span = Span { after: cursor.seq, limit: PAGE_EVENTS, bytes: PAGE_BYTES };
+        let page = self.chat.read_page(&room.id, user, span).await?;
+        if !page.position.honours(cursor) {
+            return Err(Error::Reset(page.position));
         }
-        match Segment::encode(&reader.room().id, &page.events) {
-            Some(segment) if segment.first() == seq + 1 => {
-                tracing::debug!(room = %reader.room().id, after = seq, events = page.events.len(), "caught up from the store");
+        match Segment::encode(&room.id, &page.events) {
+            Some(segment) if segment.first() == cursor.seq + 1 => {
+                tracing::debug!(room = %room.id, after = cursor.seq, events = page.events.len(), "read from the store");
                 let segment = Arc::new(segment);
-                self.chat.hub.offer(reader.room(), &segment, revision);
-                reader.take_page(segment, revision);
-                Ok(())
+                self.chat.hub.offer(room, &segment, revision);
+                Ok((segment, revision))
             }
             // The store has less than it announced.
             _ => {
-                tracing::error!(room = %reader.room().id, after = seq, "the log has a hole");
+                tracing::error!(room = %room.id, after = cursor.seq, "the log has a hole");
                 Err(Error::Internal)
             }
         }
@@ -274,7 +339,7 @@ impl Worker {
                     self.unread_changed.notify_one();
                 }
                 News::Member { connections, room, joined } => self.change_member(&connections, &room, joined),
-                News::Close { connections, code } => self.each(&connections, |connection| connection.close(code)),
+                News::Close { connections, code } => self.close(&connections, code),
                 News::Drain => self.drain(),
             }
         }
@@ -290,8 +355,15 @@ impl Worker {
         ids.iter().filter_map(|id| connections.get(*id)).for_each(|connection| act(connection));
     }
 
+    fn close(&self, ids: &[ConnectionId], code: CloseCode) {
+        self.each(ids, |connection| connection.close(code));
+        let listeners = self.listeners.borrow();
+        ids.iter().filter_map(|id| listeners.get(*id)).for_each(|listener| listener.close(code));
+    }
+
     fn drain(&self) {
         self.draining.set(true);
+        self.listeners.borrow().iter().for_each(|listener| listener.close(CloseCode::GoingAway));
         for connection in self.connections.borrow().iter() {
             connection.close(CloseCode::GoingAway);
         }
@@ -299,6 +371,7 @@ impl Worker {
 
     fn begin_round(&self, room: &Arc<Room>) {
         room.begin_delivery(self.index);
+        self.ring_listeners(room);
         let Some(local) = self.readers(room) else { return };
         if local.begin_round() {
             self.rounds.borrow_mut().push_back(local);
@@ -314,7 +387,14 @@ impl Worker {
         !self.rounds.borrow().is_empty()
     }
 
+    fn ring_listeners(&self, room: &Arc<Room>) {
+        for listener in self.listeners.borrow().iter().filter(|listener| Arc::ptr_eq(&listener.room, room)) {
+            listener.bell.notify_one();
+        }
+    }
+
     fn signal(&self, room: &Arc<Room>, json: &str) {
+        self.ring_listeners(room);
         if let Some(local) = self.readers(room) {
             local.signal(json);
         }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use tower::ServiceExt;
 use tower_http::timeout::TimeoutLayer;
 
+use super::classic::{self, Client};
 use super::request::{Asker, Gateway, bad_query};
 use super::rest::{account, people, rooms};
 use super::ws::Door;
@@ -27,6 +28,13 @@ use crate::frame;
 const BODY_BYTES: usize = 256 << 10;
 /// Where sockets are opened.
 const SOCKET: &str = "/api/socket";
+/// Where the sockets of classic clients are opened, if they are let in.
+const CLASSIC: [(&str, Client); 4] = [
+    ("/ws", Client::Gorilla),
+    ("/room", Client::Blueprints),
+    ("/websocket", Client::Heroku),
+    ("/chat", Client::Gochatting),
+];
 /// Where pictures are sent to, which are larger than other bodies.
 const PICTURE: &str = "/api/account/picture";
 /// How long a request may take to arrive and be answered.
@@ -36,43 +44,69 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 pub struct Site {
     gateway: Gateway,
     door: Rc<Door>,
+    classic: Option<Rc<classic::Door>>,
     router: Router,
 }
 
+/// Whose socket is to be opened.
+enum Caller {
+    Ours,
+    Classic(Rc<classic::Door>, Client),
+}
+
 impl Site {
-    pub fn new(gateway: Gateway, door: Rc<Door>) -> Self {
-        Self { router: routes(gateway.clone()), gateway, door }
+    pub fn new(gateway: Gateway, door: Rc<Door>, classic: Option<Rc<classic::Door>>) -> Self {
+        Self { router: routes(gateway.clone()), gateway, door, classic }
     }
 
     /// Answers one request. Sockets come by the thousand at once, so they are let in ahead of the other routes, whose
     /// layers guard bodies and pages: to pass through them cost a tenth of a connection.
     pub async fn answer(&self, mut request: Request) -> Response {
-        if request.uri().path() != SOCKET {
+        let Some(caller) = self.caller(request.uri().path()) else {
             return self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-        }
+        };
         if !is_from_here(&request, &self.gateway) {
             return add_headers(foreign().into_response()).await;
         }
-        let opened = tokio::time::timeout(REQUEST_TIME, self.open_socket(&mut request)).await;
+        let opened = tokio::time::timeout(REQUEST_TIME, self.open_socket(caller, &mut request)).await;
         add_headers(opened.map_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response(), IntoResponse::into_response))
             .await
     }
 
+    fn caller(&self, path: &str) -> Option<Caller> {
+        if path == SOCKET {
+            return Some(Caller::Ours);
+        }
+        let door = self.classic.as_ref()?;
+        let (_, client) = CLASSIC.iter().find(|(at, client)| *at == path && door.serves(*client))?;
+        Some(Caller::Classic(door.clone(), *client))
+    }
+
     /// Admits a WebSocket (RFC 6455 §4.2). A refusal is an HTTP status, so that a client need not open one to learn it.
-    async fn open_socket(&self, request: &mut Request) -> Result<Response, Error> {
+    async fn open_socket(&self, caller: Caller, request: &mut Request) -> Result<Response, Error> {
         if request.method() != Method::GET {
             return Ok(([(header::ALLOW, "GET")], no_method().await).into_response());
         }
         let accept = accept_key(request.headers())?;
-        let query = Query::<SocketQuery>::try_from_uri(request.uri()).map_err(|rejection| bad_query(&rejection))?;
         let upgrade = request.extensions_mut().remove::<OnUpgrade>();
         let upgrade = upgrade.ok_or_else(|| Error::Invalid("expected HTTP/1.1".to_owned()))?;
-        let Asker { visitor, address } = Asker::of(request.headers(), request.extensions(), &self.gateway).await?;
         if self.gateway.draining.load(Ordering::Acquire) {
             return Err(Error::Unavailable("this node is stopping; connect again"));
         }
-        let admission = self.gateway.chat.admit(visitor, query.name.as_deref(), address).await?;
-        tokio::task::spawn_local(self.door.clone().admit(upgrade, admission));
+        match caller {
+            Caller::Ours => {
+                let query =
+                    Query::<SocketQuery>::try_from_uri(request.uri()).map_err(|rejection| bad_query(&rejection))?;
+                let Asker { visitor, address } =
+                    Asker::of(request.headers(), request.extensions(), &self.gateway).await?;
+                let admission = self.gateway.chat.admit(visitor, query.name.as_deref(), address).await?;
+                tokio::task::spawn_local(self.door.clone().admit(upgrade, admission));
+            }
+            Caller::Classic(door, client) => {
+                let admitted = door.admit(client, request, upgrade, &self.gateway).await?;
+                tokio::task::spawn_local(admitted);
+            }
+        }
         let headers = [
             (header::CONNECTION, HeaderValue::from_static("Upgrade")),
             (header::UPGRADE, HeaderValue::from_static("websocket")),

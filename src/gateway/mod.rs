@@ -2,6 +2,7 @@
 
 pub mod assets;
 mod auth;
+pub mod classic;
 pub mod http;
 pub mod request;
 mod rest;

@@ -110,7 +110,7 @@ impl FromRequestParts<Gateway> for Address {
 }
 
 impl Address {
-    fn of(headers: &HeaderMap, extensions: &Extensions, gateway: &Gateway) -> Result<Self, Error> {
+    pub fn of(headers: &HeaderMap, extensions: &Extensions, gateway: &Gateway) -> Result<Self, Error> {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?;
         let mut address = peer.0.ip();
         // Each proxy adds at the end from whom it had the request: what stands before a stranger's entry may be made up.
@@ -133,14 +133,20 @@ impl FromRequestParts<Gateway> for Base {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Error> {
+        Self::of(&parts.headers, &parts.extensions, gateway)
+    }
+}
+
+impl Base {
+    pub fn of(headers: &HeaderMap, extensions: &Extensions, gateway: &Gateway) -> Result<Self, Error> {
         if let Some(url) = &gateway.chat.settings.public_url {
             return Ok(Self(url.clone()));
         }
-        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.and_then(|host| host.parse::<Authority>().ok()).filter(|host| !host.as_str().contains('@'));
         let host = host.ok_or_else(|| Error::Invalid("Host: expected the name of this server".to_owned()))?;
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?;
-        let told = parts.headers.get("x-forwarded-proto").filter(|_| gateway.trusts(peer.0.ip()));
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>().ok_or(Error::Internal)?;
+        let told = headers.get("x-forwarded-proto").filter(|_| gateway.trusts(peer.0.ip()));
         let scheme = if told.is_some_and(|scheme| scheme == "https") { "https" } else { "http" };
         Ok(Self(format!("{scheme}://{host}")))
     }

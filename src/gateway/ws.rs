@@ -14,7 +14,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
@@ -29,7 +28,7 @@ use self::socket::Socket;
 use crate::chat::auth::Admission;
 use crate::chat::connection::{Connection, Nudges};
 use crate::chat::tail::View;
-use crate::chat::user::{ConnectionId, Link};
+use crate::chat::user::{ConnectionId, Link, next_connection};
 use crate::chat::worker::Worker;
 use crate::frame;
 use crate::protocol::CloseCode;
@@ -63,9 +62,6 @@ pub struct Door {
     limits: frame::Limits,
     clock: Rc<Cell<u16>>,
 }
-
-/// Ids are given in the order in which connections come, over all workers: rounds walk them in this order.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Door {
     pub fn new(worker: Rc<Worker>) -> io::Result<Rc<Self>> {
@@ -109,7 +105,7 @@ impl Door {
     ) -> Result<(), Box<dyn std::error::Error>> {
         let upgraded = upgrade.await?;
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| "not a socket of ours")?;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let id = next_connection();
         let mut stream = mio::net::TcpStream::from_std(parts.io.into_inner().into_std()?);
         let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
         self.poll.borrow().registry().register(&mut stream, token(id), interest)?;

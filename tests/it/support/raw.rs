@@ -33,16 +33,22 @@ pub struct Writing<W>(W);
 impl Raw {
     /// Opens a WebSocket as a guest, and reads the hello.
     pub async fn open(addr: SocketAddr, name: &str) -> Self {
+        let mut raw = Self::open_at(addr, &format!("/api/socket?name={name}")).await;
+        assert_eq!(raw.next_json().await["type"], "hello");
+        raw
+    }
+
+    /// Opens a WebSocket anywhere, and reads nothing.
+    pub async fn open_at(addr: SocketAddr, path: &str) -> Self {
         let mut raw = Self { stream: TcpStream::connect(addr).await.expect("the server listens") };
         let head = format!(
-            "GET /api/socket?name={name} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
         );
         raw.write(head.as_bytes()).await;
         let answer = in_time("the upgrade", Answer::read(&mut raw.stream)).await;
         assert_eq!(answer.status, 101, "{answer:?}");
         assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "RFC 6455 §1.3");
-        assert_eq!(raw.next_json().await["type"], "hello");
         raw
     }
 
