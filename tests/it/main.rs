@@ -11,6 +11,7 @@ mod frames;
 mod accounts;
 mod attacks;
 mod chat;
+mod classic;
 mod crash;
 mod guests;
 mod heartbeat;
