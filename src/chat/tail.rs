@@ -293,6 +293,10 @@ mod tests {
             for step in 1..700 {
                 assert_eq!(read(&tail, start, step).as_ref(), Ok(&expected), "after {start}, {step} bytes a write");
             }
+            let mut view = View::default();
+            tail.view_after(start, &mut view).unwrap();
+            let (seqs, frames): (Vec<_>, Vec<_>) = view.frames_after(start).unzip();
+            assert_eq!((seqs, frames.concat()), ((start + 1..=9).collect(), expected), "frame by frame");
         }
     }
 

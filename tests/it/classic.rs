@@ -152,6 +152,27 @@ async fn gochatting_is_told_who_is_there() {
 }
 
 #[tokio::test]
+async fn who_is_there_is_told_at_most_once_a_second() {
+    let server = TestServer::with(&UNHURRIED).await;
+    let mut alice = Caller::by_email(&server, "alice@example.com").await;
+    alice.sees(&["alice"]).await;
+    let (start, mut told) = (std::time::Instant::now(), 0);
+    let mut guests = Vec::new();
+    for number in 0..100 {
+        let mut guest = server.guest_in(format!("g{number}"), "lobby").await;
+        guest.says("lobby", "hello").await;
+        guests.push(guest);
+    }
+    for _ in 0..100 {
+        while alice.next_json().await["MType"] == "status_mtype" {
+            told += 1;
+        }
+    }
+    let most = start.elapsed().as_secs() + 1;
+    assert!(told <= most, "{told} times, at most {most}");
+}
+
+#[tokio::test]
 async fn gochatting_is_told_at_most_two_hundred_names() {
     let server = TestServer::with(&UNHURRIED).await;
     let mut guests = Vec::new();
@@ -259,6 +280,9 @@ async fn nobody_speaks_by_a_name_that_somebody_else_has() {
     .await;
     let present = page.sees_present("lobby").await;
     assert!(!present.iter().any(|name| name == "voice18"), "{present:?}");
+    // Of so many names the connection keeps the last ones.
+    assert_eq!(server.guest("voice0").await.name, "voice0");
+    assert_eq!(server.guest("voice18").await.name, "voice18-2");
 }
 
 #[tokio::test]
@@ -302,7 +326,7 @@ async fn a_text_is_kept_byte_for_byte() {
 async fn a_burst_loses_nothing() {
     let server = TestServer::with(&UNHURRIED).await;
     let mut cast = Cast::of(&server).await;
-    let words = |number: usize| format!("message {number} {}", "x".repeat(number % 97));
+    let words = |number: usize| format!("{} message {number}", "x".repeat(1 + number % 97));
     let seqs = cast.page.says_all("lobby", (0..2_000).map(words)).await;
     assert_eq!(seqs.len(), 2_000);
     for number in 0..2_000 {

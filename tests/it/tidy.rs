@@ -46,8 +46,9 @@ const NEVER: [(&str, &str, &str); 15] = [
 
 /// What the files in gateway/ may know of each other. Doors know `request`, what stands before them all, and not each
 /// other; `http` names them all.
-const DOORS: [(&str, &[&str]); 6] = [
-    ("http", &["assets", "auth", "rest", "ws", "request"]),
+const DOORS: [(&str, &[&str]); 7] = [
+    ("http", &["assets", "auth", "classic", "rest", "ws", "request"]),
+    ("classic", &["request"]),
     ("auth", &["request"]),
     ("rest", &["request"]),
     ("ws", &["request"]),

@@ -120,7 +120,9 @@ impl Caller {
             match self.next_but_pings().await {
                 Some(Message::Text(_)) => {}
                 Some(Message::Close(frame)) => {
-                    return assert_eq!(frame.map(|frame| u16::from(frame.code)), Some(code), "{}", self.path);
+                    assert_eq!(frame.map(|frame| u16::from(frame.code)), Some(code), "{}", self.path);
+                    // The close is answered, and nothing follows.
+                    return assert_eq!(self.next_but_pings().await, None, "{}", self.path);
                 }
                 other => panic!("{} expected a close, found {other:?}", self.path),
             }
