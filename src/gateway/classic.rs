@@ -177,7 +177,6 @@ impl Door {
             listener,
             cursor,
             rights: open.rights,
-            view: View::default(),
             voices: Vec::new(),
             speaking: None,
             decoder: Decoder::default(),
@@ -223,7 +222,6 @@ struct Talk {
     cursor: Cursor,
     /// How many rights to read the room had ended when this one was last known to hold.
     rights: u64,
-    view: View,
     /// Who speaks here: the one who came in, and those by whose names they have spoken since.
     voices: Vec<Voice>,
     /// Who of them is present in the room.
@@ -501,7 +499,9 @@ impl Talk {
         let before = self.speaking.replace(user.id);
         let ((), due) = self.listener.room.with_presence(|presence| {
             presence.enter(user.author());
-            before.into_iter().for_each(|before| presence.leave(before));
+            if let Some(before) = before {
+                presence.leave(before);
+            }
         });
         self.chat().hub.schedule(&self.listener.room.id, due);
     }
@@ -509,8 +509,8 @@ impl Talk {
     /// Takes what the room has after the cursor, as far as there is room to send it.
     async fn read_on(&mut self) -> Result<(), End> {
         let room = self.listener.room.clone();
+        let mut view = View::default();
         while self.out.len() < OUT_FULL {
-            let mut view = mem::take(&mut self.view);
             let ahead = room.view_after(self.cursor, &mut view);
             self.check_right()?;
             match ahead {
@@ -529,8 +529,6 @@ impl Talk {
                 }
                 Ahead::Reset(_) => return Err(CloseCode::GoingAway.into()),
             }
-            view.clear();
-            self.view = view;
         }
         Ok(())
     }
@@ -588,14 +586,12 @@ impl Talk {
             }
         }
         SockRef::from(&self.stream).shutdown(Shutdown::Write)?;
-        let mut buffer = [0; READ_BYTES];
         loop {
             self.stream.readable().await?;
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Err(error) if !is_passing(&error) => return Err(error),
-                _ => {}
+            if self.read().is_err() {
+                return Ok(());
             }
+            self.unread.clear();
         }
     }
 }
