@@ -343,6 +343,8 @@ mod tests {
             (["--join", "anyone"], "[possible values: open, invite, accounts]"),
             (["--gravatar", "no"], "expected off, or a URL"),
             (["--trusted-proxy", "proxy"], "expected an address or a network"),
+            (["--classic", "irc"], "[possible values: all, gorilla, blueprints, heroku, gochatting]"),
+            (["--classic-room", ""], "expected the id of a room"),
             (["--public-url", "https://example.org/chat"], "expected a scheme"),
         ];
         for (arguments, expected) in cases {

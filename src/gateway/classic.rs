@@ -28,6 +28,7 @@ use uuid::Uuid;
 use super::request::{Address, Asker, Base, Gateway};
 use crate::chat::auth::{Admission, NameClaim};
 use crate::chat::limit::Permit;
+use crate::chat::name;
 use crate::chat::room::{Ahead, Room};
 use crate::chat::tail::View;
 use crate::chat::user::{Link, User, next_connection};
@@ -83,6 +84,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Who is there is told at most so often, and by so many names.
 const PEOPLE_EVERY: Duration = Duration::from_secs(1);
 const PEOPLE: usize = 200;
+/// No name is longer, however it is written; what is counts as none.
+const NAME_BYTES: usize = 512;
 /// Guests that speak over one connection, the most: who speaks with more names begins to be somebody else again.
 const VOICES: usize = 16;
 /// Speaks where the server itself has something to say; nobody else has this name.
@@ -241,7 +244,7 @@ struct Talk {
 }
 
 struct Voice {
-    /// By which name it was called, where it was.
+    /// By which name it was called, folded, where it was.
     called: Option<String>,
     user: Arc<User>,
     _claim: Option<NameClaim>,
@@ -409,6 +412,7 @@ impl Talk {
     /// What is no message of theirs is passed over, as their own servers do.
     fn take_text(&mut self, text: &str) -> Result<(), End> {
         let Some(Said { name, text }) = self.dialect.read(text).filter(|said| !said.text.trim().is_empty()) else {
+            self.waste();
             return Ok(());
         };
         if text.len() > self.chat().settings.limits.text_bytes {
@@ -421,13 +425,26 @@ impl Talk {
         };
         if let Err(error) = may() {
             self.refuse(&error);
+            self.waste();
             return Ok(());
         }
-        match self.voices.iter().position(|voice| voice.called == name) {
+        let called = name.as_deref().map(name::fold);
+        match self.voices.iter().position(|voice| voice.called == called) {
             Some(voice) => self.say(voice, text),
             None => self.call(name.unwrap_or_default(), text),
         }
         Ok(())
+    }
+
+    /// What nothing comes of costs as much as commands do elsewhere.
+    fn waste(&mut self) {
+        let (chat, host) = (self.chat().clone(), self.me());
+        if chat.limiter.command(host).is_err() {
+            self.task = Some(Box::pin(async move {
+                in_turn(|| chat.limiter.command(host)).await;
+                Done::Said(Ok(()))
+            }));
+        }
     }
 
     /// Lets another guest speak here, who is called so.
@@ -454,7 +471,7 @@ impl Talk {
     fn settle(&mut self, done: Done) {
         match done {
             Done::Voice { called, text, voice: Ok((user, claim)) } => {
-                self.hear_voice(Voice { called: Some(called), user, _claim: Some(claim) }, None);
+                self.hear_voice(Voice { called: Some(name::fold(&called)), user, _claim: Some(claim) }, None);
                 self.say(self.voices.len() - 1, text);
             }
             // By a name that nobody may have they speak as who they came in.
@@ -615,14 +632,19 @@ fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
+/// Waits until the limiter lets this pass.
+async fn in_turn(may: impl Fn() -> Result<()>) {
+    while let Err(Error::RateLimited { retry_after_ms }) = may() {
+        sleep(Duration::from_millis(retry_after_ms)).await;
+    }
+}
+
 /// Posts until it is known what became of it. Who is too fast is held up, and with them their connection.
 async fn post(chat: &Arc<Chat>, room: &Room, user: &Arc<User>, host: UserId, text: &str, verbatim: bool) -> Result<()> {
     let txn_id = Uuid::new_v4().to_string();
     // More names do not make more messages.
-    while host != user.id
-        && let Err(Error::RateLimited { retry_after_ms }) = chat.limiter.post(host)
-    {
-        sleep(Duration::from_millis(retry_after_ms)).await;
+    if host != user.id {
+        in_turn(|| chat.limiter.post(host)).await;
     }
     loop {
         let (tell, told) = oneshot::channel();
@@ -746,7 +768,8 @@ impl Dialect {
             Self::Session => Some(Said { name: None, text: field(&serde_json::from_str(frame).ok()?, "message")? }),
             Self::Heroku => {
                 let fields = serde_json::from_str(frame).ok()?;
-                let name = field(&fields, "username").filter(|name| !name.trim().is_empty());
+                let name =
+                    field(&fields, "username").filter(|name| !name.trim().is_empty() && name.len() <= NAME_BYTES);
                 Some(Said { name, text: field(&fields, "text")? })
             }
         }
@@ -798,9 +821,9 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings always serialise")
 }
 
-/// A string in what a client sent, its name in any case; the last one counts, as for the original servers.
+/// A string in what a client sent, its name in any case.
 fn field(fields: &Map<String, Value>, name: &str) -> Option<String> {
-    let (_, value) = fields.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    let (_, value) = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
     value.as_str().map(str::to_owned)
 }
 

@@ -152,6 +152,20 @@ async fn gochatting_is_told_who_is_there() {
 }
 
 #[tokio::test]
+async fn the_same_address_from_elsewhere_is_somebody_else() {
+    let server = TestServer::with(&["--classic", "--limits", "off", "--trusted-proxy", "127.0.0.1"]).await;
+    let path = "/chat?email=alice@example.com";
+    let mut alice = Caller::with(&server, path, &[("X-Forwarded-For", "192.0.2.1")]).await;
+    alice.sees(&["alice"]).await;
+    let _tab = Caller::with(&server, path, &[("X-Forwarded-For", "192.0.2.1")]).await;
+    let mut other = Caller::with(&server, path, &[("X-Forwarded-For", "192.0.2.2")]).await;
+    let seen = other.sees(&["alice", "alice-2"]).await;
+    let emails: Vec<_> = seen.iter().map(|user| (text(&user["Name"]), text(&user["Email"]))).collect();
+    assert!(emails.contains(&("alice-2".to_owned(), "alice@example.com".to_owned())), "{emails:?}");
+    assert!(!emails.contains(&("alice".to_owned(), "alice@example.com".to_owned())), "{emails:?}");
+}
+
+#[tokio::test]
 async fn who_is_there_is_told_at_most_once_a_second() {
     let server = TestServer::with(&UNHURRIED).await;
     let mut alice = Caller::by_email(&server, "alice@example.com").await;
@@ -258,8 +272,9 @@ async fn nobody_speaks_by_a_name_that_somebody_else_has() {
     assert_eq!(says(&mut one, "0LGA").await.0, "0LGA-2", "what looks like an account's");
     assert_eq!(says(&mut one, "sam").await.0, "sam-2", "a session's");
     assert_eq!(says(&mut one, "paula").await.0, "paula-2", "a connection's");
-    assert_eq!(says(&mut one, "alice").await, ("alice".to_owned(), alice), "the same as before");
-    for nobodys in ["admin", "server", "guest-12345", "a\u{202e}b", &"x".repeat(40), " "] {
+    assert_eq!(says(&mut one, "alice").await, ("alice".to_owned(), alice.clone()), "the same as before");
+    assert_eq!(says(&mut one, "ALICE").await, ("alice".to_owned(), alice), "one's own name in another case");
+    for nobodys in ["admin", "server", "guest-12345", "a\u{202e}b", &"x".repeat(40), &"y".repeat(10_000), " "] {
         let (name, _) = says(&mut one, nobodys).await;
         assert!(name.starts_with("guest-") && name != nobodys, "{nobodys:?} was {name}");
     }

@@ -143,6 +143,22 @@ async fn who_writes_too_fast_is_held_up_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn what_nothing_comes_of_is_no_faster() {
+    let server = TestServer::with(&["--classic"]).await;
+    let mut page = server.guest_in("paula", "lobby").await;
+    let mut one = Caller::at(&server, HEROKU).await;
+    one.sends_json(heroku("henry", "before")).await;
+    for _ in 0..250 {
+        one.sends("rubbish").await;
+    }
+    one.sends_json(heroku("henry", "after")).await;
+    let events = page.hears_events("lobby", 2).await;
+    let times: Vec<jiff::Timestamp> = events.iter().map(|event| text(&event["at"]).parse().unwrap()).collect();
+    let took = times[1].duration_since(times[0]);
+    assert!(took.as_millis() > 700, "200 at once, and 50 a second: {took}");
+}
+
+#[tokio::test]
 async fn a_mute_holds_by_any_name() {
     let server = TestServer::with(&UNHURRIED).await;
     let olga = server.owner().await;
