@@ -52,6 +52,11 @@ pub struct Config {
     #[arg(long, env = "CHINWAG_DURABILITY", value_name = "MODE", default_value = "full")]
     pub durability: DurabilityOption,
 
+    /// On a Redis: how many of its replicas must have a message before it is acknowledged (in the environment,
+    /// `REDIS_URL` says where everything is kept instead of the data directory)
+    #[arg(long, env = "CHINWAG_REDIS_WAIT", value_name = "N", default_value = "0")]
+    pub redis_wait: u32,
+
     /// How the log on standard error is written
     #[arg(long, env = "CHINWAG_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -152,6 +157,10 @@ pub struct Config {
     #[arg(skip)]
     pub providers: Vec<ProviderSettings>,
 
+    /// The Redis in which everything is kept, and the password for it.
+    #[arg(skip)]
+    pub redis_url: Option<Hidden>,
+
     /// The server that takes mails, and the password for it.
     #[arg(skip)]
     pub smtp_url: Option<Hidden>,
@@ -172,6 +181,36 @@ impl fmt::Debug for Hidden {
 pub enum Command {
     /// Print a link that makes its visitor the owner, once and within a day; the server may be running
     OwnerLink,
+    /// Copy everything in a data directory, whose server is stopped, to an empty Redis; run again it goes on where it
+    /// stopped
+    Copy {
+        /// The data directory to copy [default: that of --data]
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+        /// The Redis to copy to [default: `REDIS_URL`]
+        #[arg(long, value_name = "URL")]
+        to: Option<String>,
+    },
+    /// Take over the history of another chat
+    #[command(subcommand)]
+    Import(Import),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Import {
+    /// The classic chat on Redis: a list of {"username":"…","text":"…"}, oldest first; run again it goes on where it
+    /// stopped. The server is stopped meanwhile, unless it keeps its data in Redis
+    Classic {
+        /// The Redis that has the list
+        #[arg(long, value_name = "URL")]
+        from: String,
+        /// The key of the list
+        #[arg(long, value_name = "KEY", default_value = "chat_messages")]
+        key: String,
+        /// The room that takes the messages
+        #[arg(long, value_name = "ROOM", default_value = "lobby")]
+        room: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -227,7 +266,24 @@ impl Config {
             DurabilityOption::Full => Durability::Full,
             DurabilityOption::Fast => Durability::Fast,
         };
-        Ok(crate::store::Options { dir: self.data_dir()?, durability })
+        let redis = self.redis_url.clone().map(|Hidden(url)| crate::store::Redis { url, wait: self.redis_wait });
+        Ok(crate::store::Options { dir: self.data_dir()?, durability, redis })
+    }
+
+    /// From where to where everything is copied.
+    pub fn copies(
+        &self,
+        from: Option<PathBuf>,
+        to: Option<String>,
+    ) -> Result<(crate::store::Options, crate::store::Options), Fatal> {
+        let options = self.store()?;
+        let to = to.map(|url| crate::store::Redis { url, wait: self.redis_wait }).or_else(|| options.redis.clone());
+        let from = crate::store::Options { dir: from.unwrap_or_else(|| options.dir.clone()), redis: None, ..options };
+        if !from.dir.join("chinwag.db").is_file() {
+            return Err(Fatal::NothingToCopy { dir: from.dir });
+        }
+        let to = crate::store::Options { redis: Some(to.ok_or(Fatal::NowhereToCopy)?), ..from.clone() };
+        Ok((from, to))
     }
 
     pub fn join_policy(&self) -> Option<Join> {

@@ -164,12 +164,36 @@ pub enum Fatal {
     MailFrom(String),
     #[error("mail needs all three of CHINWAG_SMTP_URL, --mail-from and --public-url; without: {0}")]
     Mail(&'static str),
+    #[error(
+        "cannot read REDIS_URL; expected redis://USER:PASSWORD@HOST:PORT/DB, rediss:// for TLS, or redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER"
+    )]
+    RedisUrl,
+    #[error("cannot reach the Redis of REDIS_URL: {0}")]
+    RedisAway(String),
+    #[error("the Redis of REDIS_URL does not let us in: {0}; set user and password in REDIS_URL")]
+    RedisPassword(String),
+    #[error("the Redis of REDIS_URL is version {0}; expected 7.0 or newer, or a Valkey")]
+    RedisVersion(String),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
     #[error("cannot prepare the lobby: {0}")]
     Lobby(Error),
     #[error("cannot make a link: {0}")]
     OwnerLink(Error),
+    #[error("there is no database in {}; name the data directory with --from", dir.display())]
+    NothingToCopy { dir: PathBuf },
+    #[error("expected the Redis to copy to: --to redis://HOST, or REDIS_URL in the environment")]
+    NowhereToCopy,
+    #[error("cannot read what is to be copied: {0}")]
+    CopyFrom(Error),
+    #[error("cannot copy: {0}; run it again, it goes on where it stopped")]
+    CopyTo(Error),
+    #[error("the Redis holds another chat already; choose an empty one, or another database of it, with --to")]
+    OtherChat,
+    #[error("{0} is not the same on both sides; empty the Redis and copy again")]
+    NotCopied(String),
+    #[error("cannot import: {0}")]
+    Import(String),
     #[error("the settings of the place cannot be read: {0}; were they written by a newer chinwag?")]
     Settings(String),
 }

@@ -218,7 +218,7 @@ mod store {
     #[divan::bench(args = [1, 16, 256, 1000], sample_size = 1, sample_count = 60)]
     fn group_commit(bencher: Bencher, posts: usize) {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on the disk");
-        let options = Options { dir: folder.path().to_owned(), durability: Durability::Full };
+        let options = Options { dir: folder.path().to_owned(), durability: Durability::Full, redis: None };
         let holds = Arc::new(AtomicBool::new(false));
         let ((committed, commits), (go_on, told)) = (channel(), channel());
         let doorman = Doorman { committed, holds: holds.clone(), told: told.into() };

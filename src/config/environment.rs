@@ -21,7 +21,8 @@ impl Config {
     pub fn with_secrets(self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Fatal> {
         let set = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let smtp_url = set("CHINWAG_SMTP_URL").map(Hidden);
-        Ok(Self { providers: providers(&set)?, smtp_url, ..self })
+        let redis_url = set("REDIS_URL").map(Hidden);
+        Ok(Self { providers: providers(&set)?, smtp_url, redis_url, ..self })
     }
 }
 

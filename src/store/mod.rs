@@ -1,12 +1,16 @@
-//! What outlives us: the rooms' logs, the directory of rooms, and beside them people (accounts.rs) and order
-//! (moderation.rs). The comments on the traits are the contract; tests/it/contract.rs holds every backend to it.
+//! What outlives us: the rooms' logs, the directory of rooms, and beside them people (accounts.rs), order
+//! (moderation.rs), and what the nodes on one store tell each other (nodes.rs). The comments on the traits are the contract; tests/it/contract.rs holds every backend to it.
 //! Nothing here knows who may do what, or who is connected. Only `open` and `leave_link` name a backend.
 
 mod accounts;
+mod alone;
 mod moderation;
+mod nodes;
+mod redis;
 mod sqlite;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -22,6 +26,9 @@ pub use accounts::{
     TokenHash, UsedCode, UserChange, UserRecord, Which,
 };
 pub use moderation::{AuditEntry, Ban, Moderation, Report};
+pub use nodes::{NodeId, Nodes, Tiding};
+pub use redis::ClassicList;
+pub use sqlite::{Dump, DumpedPlace, DumpedRoom, DumpedUser};
 
 /// Unread messages and mentions are counted up to here, which stands for "99+".
 pub const UNREAD_CAP: u32 = 100;
@@ -31,6 +38,23 @@ pub const UNREAD_CAP: u32 = 100;
 pub struct Options {
     pub dir: PathBuf,
     pub durability: Durability,
+    /// Where this is given everything is kept there, and nothing in the directory.
+    pub redis: Option<Redis>,
+}
+
+/// A Redis, or a Valkey, that several nodes may share.
+#[derive(Clone)]
+pub struct Redis {
+    /// `redis://`, `rediss://` for TLS, or `redis+sentinel://`; it may hold a password.
+    pub url: String,
+    /// An acknowledged event has reached so many replicas.
+    pub wait: u32,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("wait", &self.wait).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +71,23 @@ pub struct Store {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Arc<dyn Sessions>,
     pub moderation: Arc<dyn Moderation>,
+    pub nodes: Arc<dyn Nodes>,
 }
 
 /// Opens the store that the options describe, creating it where there is none. `watcher` hears every commit from the
 /// first on.
 pub fn open(options: &Options, watcher: Arc<dyn Watcher>) -> Result<Store, Fatal> {
+    if let Some(address) = &options.redis {
+        let store = Arc::new(redis::Backend::open(address, watcher)?);
+        return Ok(Store {
+            log: store.clone(),
+            directory: store.clone(),
+            accounts: store.clone(),
+            sessions: store.clone(),
+            moderation: store.clone(),
+            nodes: store,
+        });
+    }
     let store = Arc::new(sqlite::Sqlite::open(options, watcher)?);
     Ok(Store {
         log: store.clone(),
@@ -59,12 +95,21 @@ pub fn open(options: &Options, watcher: Arc<dyn Watcher>) -> Result<Store, Fatal
         accounts: store.clone(),
         sessions: store.clone(),
         moderation: store,
+        nodes: Arc::new(alone::Alone::default()),
     })
 }
 
-/// Leaves a link in a store that a server may be using at the same time; there must be one already.
+/// Leaves a link in a store that a server may be using at the same time; in a data directory there must be one already.
 pub fn leave_link(options: &Options, link: &Link) -> Result<(), Fatal> {
-    sqlite::leave_link(options, link)
+    match &options.redis {
+        Some(address) => redis::leave_link(address, link),
+        None => sqlite::leave_link(options, link),
+    }
+}
+
+/// All that a data directory holds, where no server uses it.
+pub fn dump(options: &Options) -> Result<Dump, Fatal> {
+    Dump::open(options)
 }
 
 /// An answer that the store gives in its own time. Dropping it does not undo a write.
@@ -84,6 +129,14 @@ pub trait Log: Send + Sync {
     /// `UnknownOutcome` where that cannot be told. The right is looked at in the transaction, so that it ends at a
     /// seq. `append.effect` takes place with the event or not at all.
     fn append(&self, append: Append);
+
+    /// Lets the watcher hear of all that is committed to this room from here on, by whichever node, as long as the
+    /// answer is held. Of rooms that nobody watches it may hear, or not.
+    fn watch<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Watch>;
+
+    /// Lets the watcher hear at least that there is something new in this room (`Tiding::Stirred`, unless the events
+    /// themselves are announced), as long as the answer is held. Returns at once.
+    fn follow(&self, room: &RoomId) -> Watch;
 
     /// Where a room's log stands; `None` if there is no such room.
     fn position<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Option<Position>>;
@@ -123,6 +176,29 @@ pub trait Log: Send + Sync {
 /// the other, and must not block.
 pub trait Watcher: Send + Sync {
     fn committed(&self, batch: Committed);
+
+    /// What else this node should know.
+    fn told(&self, tiding: Tiding) {
+        drop(tiding);
+    }
+}
+
+/// Held by whoever wants to hear of a room; dropped, it ends that.
+#[derive(Default)]
+pub struct Watch(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Watch {
+    pub fn new(end: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(end)))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
 }
 
 /// What one commit brought.
@@ -151,12 +227,24 @@ pub struct Announcement {
     pub deleted: bool,
     /// What the room is now, where one of these events changed that.
     pub changed: Option<RoomInfo>,
+    /// The log has begun another life, which stands here before these events: what was known of it is void.
+    pub began: Option<Position>,
 }
 
 impl Announcement {
     /// Of events that change nothing else.
     pub fn new(room: RoomId, epoch: Epoch, events: Vec<Event>) -> Self {
-        Self { room, epoch, events, redacted: false, ended: Vec::new(), shut: false, deleted: false, changed: None }
+        Self {
+            room,
+            epoch,
+            events,
+            redacted: false,
+            ended: Vec::new(),
+            shut: false,
+            deleted: false,
+            changed: None,
+            began: None,
+        }
     }
 }
 
@@ -181,6 +269,9 @@ pub enum Right {
     /// At least this, having that.
     AtLeast(MemberRole, MemberRole),
 }
+
+const ARCHIVED: Error = Error::NotAllowed("this room is archived: nobody writes in it any more");
+const NOT_ENOUGH: Error = Error::NotAllowed("expected one of this room's moderators, or its owner");
 
 /// What comes to pass with an event, in the same transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]

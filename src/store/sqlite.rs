@@ -6,6 +6,7 @@ mod append;
 mod checkpoint;
 mod database;
 mod directory;
+mod dump;
 mod log;
 mod moderation;
 mod names;
@@ -21,6 +22,8 @@ use jiff::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::{Type, ValueRef};
 
+pub use self::dump::{Dump, DumpedPlace, DumpedRoom, DumpedUser};
+
 use self::checkpoint::Checkpoints;
 use self::database::Database;
 use self::reader::{Readers, Reads};
@@ -29,7 +32,7 @@ use crate::error::{Error, Fatal};
 use crate::protocol::{MemberRole, Position, RoomId, Seq, UserId};
 use crate::store::{
     Answer, Append, Directory, Durability, Joined, Link, Listed, Log, Marker, Member, Messages, Options, Page,
-    RoomInfo, Span, Unread, Watcher, Window,
+    RoomInfo, Span, Unread, Watch, Watcher, Window,
 };
 
 const READERS: usize = 2;
@@ -74,6 +77,15 @@ pub fn leave_link(options: &Options, link: &Link) -> Result<(), Fatal> {
 impl Log for Sqlite {
     fn append(&self, append: Append) {
         self.queue.append(append);
+    }
+
+    /// The writer announces everything.
+    fn watch<'a>(&'a self, _room: &'a RoomId) -> Answer<'a, Watch> {
+        Box::pin(std::future::ready(Ok(Watch::default())))
+    }
+
+    fn follow(&self, _room: &RoomId) -> Watch {
+        Watch::default()
     }
 
     fn position<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Option<Position>> {

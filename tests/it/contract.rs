@@ -11,9 +11,10 @@ mod sessions;
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 
-use chinwag::error::{Error, Fatal, Result};
+use chinwag::error::{Error, Result};
 use chinwag::protocol::{
     Author, Content, Epoch, Event, Kind, MemberRole, Position, Role, RoomChange, RoomId, RoomKind, Seq, UserId,
 };
@@ -26,53 +27,75 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-type Open = fn(&Options, Arc<dyn Watcher>) -> Result<Store, Fatal>;
+use crate::support::redis::RedisServer;
 
-const BACKENDS: [(&str, Open); 1] = [("sqlite", store::open)];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backend {
+    Sqlite,
+    Redis,
+}
 
 fn on_every_backend(test: impl Fn(House)) {
-    for (name, open) in BACKENDS {
-        println!("on {name}");
-        test(House::new(open, Durability::Full));
+    for backend in [Backend::Sqlite, Backend::Redis] {
+        println!("on {backend:?}");
+        test(House::new(backend, Durability::Full));
     }
 }
 
 /// A store with a lobby, and an ear for what it announces.
 struct House {
-    open: Open,
-    durability: Durability,
-    dir: TempDir,
+    ground: Ground,
     ear: Arc<Ear>,
     store: Store,
 }
 
+/// What a store stands on, all its own.
+struct Ground {
+    dir: TempDir,
+    durability: Durability,
+    redis: Option<RedisServer>,
+}
+
 impl House {
-    fn new(open: Open, durability: Durability) -> Self {
-        let house = Self::at(TempDir::new().unwrap(), open, durability);
+    fn new(backend: Backend, durability: Durability) -> Self {
+        let redis = (backend == Backend::Redis).then(|| RedisServer::with(&["--appendfsync", "always"]));
+        let house = Self::on(Ground { dir: TempDir::new().unwrap(), durability, redis });
         house.room("lobby");
         house
     }
 
-    fn at(dir: TempDir, open: Open, durability: Durability) -> Self {
+    fn on(ground: Ground) -> Self {
         let ear = Arc::<Ear>::default();
-        let store = open(&Options { dir: dir.path().to_owned(), durability }, ear.clone()).unwrap();
-        Self { open, durability, dir, ear, store }
+        let store = store::open(&ground.options(), ear.clone()).unwrap();
+        Self { ground, ear, store }
+    }
+
+    fn backend(&self) -> Backend {
+        if self.ground.redis.is_some() { Backend::Redis } else { Backend::Sqlite }
+    }
+
+    fn dir(&self) -> &Path {
+        self.ground.dir.path()
     }
 
     fn reopen(&mut self) {
         self.log().close();
-        let options = Options { dir: self.dir.path().to_owned(), durability: self.durability };
-        self.store = (self.open)(&options, self.ear.clone()).unwrap();
+        self.store = store::open(&self.ground.options(), self.ear.clone()).unwrap();
     }
 
-    /// What another process would find if this one ended now, without a word.
+    /// What another process would find if this one ended now, without a word, and the store with it.
     fn after_a_crash(self, durability: Durability) -> Self {
         let dir = TempDir::new().unwrap();
-        // In this order: what moves from the WAL into the database meanwhile is then in both.
-        for file in ["chinwag.db", "chinwag.db-wal"] {
-            fs::copy(self.dir.path().join(file), dir.path().join(file)).unwrap();
-        }
-        Self::at(dir, self.open, durability)
+        let Some(mut redis) = self.ground.redis else {
+            // In this order: what moves from the WAL into the database meanwhile is then in both.
+            for file in ["chinwag.db", "chinwag.db-wal"] {
+                fs::copy(self.ground.dir.path().join(file), dir.path().join(file)).unwrap();
+            }
+            return Self::on(Ground { dir, durability, redis: None });
+        };
+        redis.kill();
+        redis.start_again();
+        Self::on(Ground { dir, durability, redis: Some(redis) })
     }
 
     fn log(&self) -> &dyn Log {
@@ -186,6 +209,13 @@ impl House {
     fn holders(&self, folded: &[&str], expired_before: i64) -> HashMap<String, UserId> {
         let folded = folded.iter().map(|name| (*name).to_owned()).collect();
         wait(self.accounts().holders(folded, day(expired_before))).unwrap()
+    }
+}
+
+impl Ground {
+    fn options(&self) -> Options {
+        let redis = self.redis.as_ref().map(|server| store::Redis { url: server.url(), wait: 0 });
+        Options { dir: self.dir.path().to_owned(), durability: self.durability, redis }
     }
 }
 

@@ -301,7 +301,7 @@ fn by_email(db: &Connection, email: &str) -> rusqlite::Result<Option<UserRecord>
     Ok(if clear { Some(found.swap_remove(0)) } else { None })
 }
 
-fn secrets(db: &Connection, user: UserId) -> Result<Secrets, Fault> {
+pub(super) fn secrets(db: &Connection, user: UserId) -> Result<Secrets, Fault> {
     let id = user.0.as_bytes();
     let mut query = db.prepare_cached("SELECT password, totp FROM secrets WHERE user = ?1")?;
     let found =
@@ -325,15 +325,24 @@ fn identities(db: &Connection, user: UserId) -> Result<Vec<String>, Fault> {
 }
 
 fn picture(db: &Connection, user: UserId) -> Result<Option<Picture>, Fault> {
+    Ok(pictures(db, user, 1)?.pop())
+}
+
+pub(super) fn every_picture(db: &Connection, user: UserId) -> Result<Vec<Picture>, Fault> {
+    Ok(pictures(db, user, -1)?)
+}
+
+/// From the first sources that have one.
+fn pictures(db: &Connection, user: UserId, limit: i32) -> rusqlite::Result<Vec<Picture>> {
     let mut query =
-        db.prepare_cached("SELECT source, kind, bytes, at FROM pictures WHERE user = ?1 ORDER BY source LIMIT 1")?;
-    let picture = query.query_row([user.0.as_bytes()], |row| {
+        db.prepare_cached("SELECT source, kind, bytes, at FROM pictures WHERE user = ?1 ORDER BY source LIMIT ?2")?;
+    let pictures = query.query_map(params![user.0.as_bytes(), limit], |row| {
         let source = match row.get::<_, u8>(0)? {
             0 => PictureSource::Upload,
             1 => PictureSource::Provider,
             _ => PictureSource::Gravatar,
         };
         Ok(Picture { source, kind: row.get(1)?, bytes: row.get(2)?, at: time(row, 3)? })
-    });
-    Ok(picture.optional()?)
+    })?;
+    pictures.collect()
 }

@@ -12,7 +12,7 @@ use super::directory::{
 use super::{Fault, from_sql, to_sql};
 use crate::error::{Error, Result};
 use crate::protocol::{Epoch, Event, Kind, MemberRole, RoomId, RoomKind, Seq, UserId};
-use crate::store::{Announcement, Effect, Right, RoomInfo};
+use crate::store::{ARCHIVED, Announcement, Effect, NOT_ENOUGH, Right, RoomInfo};
 
 /// More rooms than write at once, few enough to forget about.
 const MAX_HEADS: usize = 10_000;
@@ -81,9 +81,6 @@ impl Head {
         if role < least { Err(NOT_ENOUGH.into()) } else { Ok(()) }
     }
 }
-
-const ARCHIVED: Error = Error::NotAllowed("this room is archived: nobody writes in it any more");
-const NOT_ENOUGH: Error = Error::NotAllowed("expected one of this room's moderators, or its owner");
 
 pub(super) struct Appender<'a> {
     db: &'a Connection,

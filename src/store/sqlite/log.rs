@@ -17,7 +17,7 @@ const POSITION: &str = "
     SELECT epoch, oldest, coalesce((SELECT max(seq) FROM events WHERE room = num), oldest - 1), num
     FROM rooms WHERE id = ?1 AND kind <> 'deleted'";
 
-const READ: &str = "
+pub(super) const READ: &str = "
     SELECT seq, id, kind, at, author, author_name, txn_id, target, content, rendering
     FROM events WHERE room = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 
@@ -155,7 +155,7 @@ fn readable(db: &Connection, room: &RoomId, reader: Option<UserId>) -> Result<(i
     found.optional()?.ok_or_else(|| Error::NoRoom(room.to_string()).into())
 }
 
-fn events(db: &Connection, sql: &str, room: i64, from: Seq, limit: usize) -> rusqlite::Result<Vec<Event>> {
+pub(super) fn events(db: &Connection, sql: &str, room: i64, from: Seq, limit: usize) -> rusqlite::Result<Vec<Event>> {
     let mut query = db.prepare_cached(sql)?;
     let events = query.query_map(params![room, to_sql(from), to_sql_limit(limit)], event)?;
     events.collect()

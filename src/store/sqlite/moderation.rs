@@ -124,12 +124,12 @@ fn note(db: &Connection, entry: &AuditEntry) -> Result<(), Fault> {
     Ok(())
 }
 
-fn settings(db: &Connection) -> Result<String, Fault> {
+pub(super) fn settings(db: &Connection) -> Result<String, Fault> {
     let mut query = db.prepare_cached("SELECT json FROM settings")?;
     Ok(query.query_row([], |row| row.get(0)).optional()?.unwrap_or_default())
 }
 
-fn bans(db: &Connection, now: Timestamp) -> Result<Vec<Ban>, Fault> {
+pub(super) fn bans(db: &Connection, now: Timestamp) -> Result<Vec<Ban>, Fault> {
     let mut query = db.prepare_cached(
         "SELECT address, user, user_name, until, reason, at FROM bans WHERE until IS NULL OR until > ?1
          ORDER BY at DESC, address",
@@ -148,7 +148,7 @@ fn bans(db: &Connection, now: Timestamp) -> Result<Vec<Ban>, Fault> {
 
 const REPORT: &str = "SELECT id, room, seq, text, author, author_name, by, by_name, reason, at FROM reports";
 
-fn reports(db: &Connection, limit: usize) -> Result<Vec<Report>, Fault> {
+pub(super) fn reports(db: &Connection, limit: usize) -> Result<Vec<Report>, Fault> {
     let mut query = db.prepare_cached(&format!("{REPORT} ORDER BY id LIMIT ?1"))?;
     let reports = query.query_map([to_sql_limit(limit)], report_record)?;
     Ok(reports.collect::<rusqlite::Result<_>>()?)
@@ -167,7 +167,7 @@ fn report_record(row: &Row) -> rusqlite::Result<Report> {
     })
 }
 
-fn ignored(db: &Connection, user: UserId) -> Result<Vec<UserId>, Fault> {
+pub(super) fn ignored(db: &Connection, user: UserId) -> Result<Vec<UserId>, Fault> {
     let mut query = db.prepare_cached("SELECT other FROM ignored WHERE user = ?1 ORDER BY other")?;
     let others = query.query_map([user.0.as_bytes()], |row| Ok(UserId(Uuid::from_bytes(row.get(0)?))))?;
     Ok(others.collect::<rusqlite::Result<_>>()?)
@@ -178,15 +178,26 @@ fn audit(db: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<Audit
         "SELECT id, at, by, by_name, act, subject, detail FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
     )?;
     let before = before.map_or(i64::MAX, to_sql);
-    let entries = query.query_map(params![before, to_sql_limit(limit)], |row| {
-        Ok(AuditEntry {
-            id: from_sql(row.get(0)?),
-            at: time(row, 1)?,
-            by: author(row, 2)?,
-            act: row.get(4)?,
-            subject: row.get(5)?,
-            detail: row.get(6)?,
-        })
-    })?;
+    let entries = query.query_map(params![before, to_sql_limit(limit)], audit_entry)?;
     Ok(entries.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Oldest first.
+pub(super) fn audit_after(db: &Connection, after: u64, limit: usize) -> Result<Vec<AuditEntry>, Fault> {
+    let mut query = db.prepare_cached(
+        "SELECT id, at, by, by_name, act, subject, detail FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2",
+    )?;
+    let entries = query.query_map(params![to_sql(after), to_sql_limit(limit)], audit_entry)?;
+    Ok(entries.collect::<rusqlite::Result<_>>()?)
+}
+
+fn audit_entry(row: &Row) -> rusqlite::Result<AuditEntry> {
+    Ok(AuditEntry {
+        id: from_sql(row.get(0)?),
+        at: time(row, 1)?,
+        by: author(row, 2)?,
+        act: row.get(4)?,
+        subject: row.get(5)?,
+        detail: row.get(6)?,
+    })
 }

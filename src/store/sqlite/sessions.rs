@@ -161,7 +161,7 @@ fn session(db: &Connection, token: TokenHash) -> Result<Option<SessionRecord>, F
     Ok(query.query_row([token], session_record).optional()?)
 }
 
-fn sessions(db: &Connection, user: UserId, programs: bool) -> Result<Vec<SessionRecord>, Fault> {
+pub(super) fn sessions(db: &Connection, user: UserId, programs: bool) -> Result<Vec<SessionRecord>, Fault> {
     let mut query = db.prepare_cached(&format!(
         "SELECT {USER}, {SESSION} FROM sessions JOIN users ON users.id = user
          WHERE user = ?1 AND (scopes IS NOT NULL) = ?2 ORDER BY at DESC, sessions.id DESC",
@@ -185,6 +185,12 @@ fn invites(db: &Connection, room: Option<&RoomId>, now: Timestamp) -> Result<Vec
         "{LINK} WHERE kind = 'invite' AND (?1 IS NULL OR room = ?1) AND {GOOD} ORDER BY made DESC, id DESC",
     ))?;
     let links = query.query_map(params![room.map(RoomId::as_str), now.as_millisecond()], link_record)?;
+    Ok(links.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn good_links(db: &Connection, now: Timestamp) -> Result<Vec<Link>, Fault> {
+    let mut query = db.prepare_cached(&format!("{LINK} WHERE ?1 IS NULL AND {GOOD} ORDER BY made"))?;
+    let links = query.query_map(params![None::<i64>, now.as_millisecond()], link_record)?;
     Ok(links.collect::<rusqlite::Result<_>>()?)
 }
 

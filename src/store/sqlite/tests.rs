@@ -134,7 +134,7 @@ fn a_database_of_the_first_version_is_brought_up_to_date() {
     old.close().unwrap();
 
     let (end, _ended) = mpsc::channel();
-    let options = Options { dir: dir.path().to_owned(), durability: Durability::Full };
+    let options = Options { dir: dir.path().to_owned(), durability: Durability::Full, redis: None };
     let store = Sqlite::open(&options, Arc::new(Ear(end))).unwrap();
     let session = wait(store.session([0; 32])).unwrap().unwrap();
     assert_eq!((&*session.user.name, session.user.role), ("Ann", Role::Guest));
@@ -156,7 +156,7 @@ impl House {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let (end, ended) = mpsc::channel();
-        let options = Options { dir: dir.path().to_owned(), durability: Durability::Full };
+        let options = Options { dir: dir.path().to_owned(), durability: Durability::Full, redis: None };
         let store = Arc::new(Sqlite::open(&options, Arc::new(Ear(end))).unwrap());
         let lobby = RoomInfo::new(lobby(), "Lobby".into(), RoomKind::Public);
         wait(store.create_room(lobby, Vec::new())).unwrap();

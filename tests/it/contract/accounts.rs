@@ -250,6 +250,25 @@ mod an_account {
             assert_eq!(list("", None, 10), [cid, ann, bob], "each by one name");
         });
     }
+
+    #[test]
+    fn is_found_behind_many_others() {
+        on_every_backend(|house| {
+            let many = (0..1200).map(|n| NewUser { record: many_record(n), ..account("") });
+            wait(futures_util::future::join_all(many.map(|user| house.accounts().add_user(user, day(0)))));
+            let list = |query: &str, after, limit| wait(house.accounts().users(query, after, limit)).unwrap();
+            let names = |users: Vec<UserRecord>| -> Vec<String> { users.into_iter().map(|user| user.folded).collect() };
+            let all = list("", None, 5000);
+            assert_eq!((all.len(), &*all[1199].folded), (1200, "user 1199"));
+            assert_eq!(names(list("1100", None, 2)), ["user 1100"]);
+            assert_eq!(names(list("99", Some(all[600].id), 2)), ["user 0699", "user 0799"], "in pages that go on");
+        });
+    }
+
+    fn many_record(number: usize) -> UserRecord {
+        let name = format!("User {number:04}");
+        UserRecord { skeleton: name.clone(), ..record(UserId::random(), &name, Role::Member) }
+    }
 }
 
 mod a_picture {
@@ -281,6 +300,49 @@ mod a_picture {
             set(PictureSource::Gravatar, None);
             assert_eq!(shown(), None);
         });
+    }
+}
+
+mod a_user_who_comes {
+    use super::*;
+
+    #[test]
+    fn again_stays_as_they_are() {
+        on_every_backend(|house| {
+            let ann = guest("Ann", 10);
+            house.adds(&ann, 0).unwrap();
+            assert!(house.member(&ann.record.author()).is_some());
+            let leaves = house.append(&lobby(), message(&ann.record.author(), "bye"), Effect::Leave);
+            leaves.recv().unwrap().unwrap();
+            house.is_called(ann.record.id, "Anna", None).unwrap();
+            house.adds(&ann, 0).unwrap();
+            assert_eq!(house.member(&ann.record.author()), None, "who has left is not made a member again");
+            assert_eq!(&*house.user(ann.record.id).unwrap().name, "Anna");
+            let nowhere = NewUser { joins: "nowhere".into(), ..ann };
+            assert_eq!(house.adds(&nowhere, 0), Ok(()), "whatever they were to join");
+            let new = NewUser { joins: "nowhere".into(), ..guest("Bob", 10) };
+            assert_eq!(house.adds(&new, 0), Err(Error::NoRoom("nowhere".to_owned())));
+            assert_eq!(house.user(new.record.id), None);
+        });
+    }
+
+    /// People and rooms lie in two places of a cluster: what is changed in both may break off between them.
+    #[test]
+    fn by_half_is_a_member_with_a_second_try_and_goes_wholly_with_one() {
+        let house = House::new(Backend::Redis, Durability::Full);
+        let redis = house.ground.redis.as_ref().expect("it stands on one");
+        let ann = guest("Ann", 10);
+        let (id, author) = (ann.record.id.to_string(), ann.record.author());
+        house.adds(&ann, 0).unwrap();
+        redis.ask(&["HSET", &format!("{{chinwag}}:user:{id}"), "joining", "0 lobby"]);
+        redis.ask(&["ZREM", "chinwag:{lobby}:members", &id]);
+        assert_eq!(house.member(&author), None);
+        house.adds(&ann, 0).unwrap();
+        assert!(house.member(&author).is_some());
+        redis.ask(&["DEL", &format!("{{chinwag}}:user:{id}")]);
+        assert_eq!(wait(house.accounts().delete_user(ann.record.id)), Ok(false));
+        assert_eq!(house.member(&author), None);
+        assert_eq!(redis.ask(&["KEYS", &format!("*{id}*")]), "");
     }
 }
 

@@ -441,3 +441,37 @@ mod unread {
         });
     }
 }
+
+mod on_redis {
+    use super::*;
+
+    #[test]
+    fn an_event_that_is_missing_without_a_tombstone_is_a_defect_and_no_gap() {
+        let house = House::new(Backend::Redis, Durability::Full);
+        let redis = house.ground.redis.as_ref().unwrap();
+        house.say(&author("ann"), 3);
+        house.appended(&lobby(), delete(&author("ann"), 1), Effect::Redact(1)).unwrap();
+        redis.ask(&["XDEL", "chinwag:{lobby}:log", "2-0"]);
+        let span = |after| Span { after, limit: 10, bytes: 1000 };
+        assert_eq!(wait(house.log().read(&lobby(), None, span(0))), Err(Error::Internal));
+        assert_eq!(wait(house.log().messages(&lobby(), None, Window::Newest, 3)), Err(Error::Internal));
+        assert_eq!(seqs(&house.read(&lobby(), 2)), [3, 4], "the rest can be read");
+    }
+
+    #[test]
+    fn redacted_events_are_read_in_their_places_however_many_there_are() {
+        let house = House::new(Backend::Redis, Durability::Full);
+        let ann = author("ann");
+        let said: Vec<_> =
+            (0..250).map(|n| house.append(&lobby(), with_txn(&ann, &n.to_string()), Effect::None)).collect();
+        assert!(said.into_iter().all(|outcome| outcome.recv().unwrap().is_ok()));
+        house.says(&author("bob"), "hello");
+        house.appended(&lobby(), delete(&ann, 1), Effect::RedactAll(ann.id)).unwrap();
+        house.appended(&lobby(), delete(&ann, 252), Effect::Redact(252)).unwrap();
+        let events = house.read(&lobby(), 0);
+        assert_eq!(seqs(&events), (1..=253).collect::<Vec<_>>());
+        let kept: Vec<Seq> = events.iter().filter(|event| event.content.is_some()).map(|event| event.seq).collect();
+        assert_eq!(kept, [251, 253]);
+        assert_eq!(house.read_some(100, 3, 1000), [101, 102, 103]);
+    }
+}

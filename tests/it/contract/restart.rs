@@ -1,6 +1,6 @@
 //! What outlives a process. A data directory belongs to the embedded backend alone, and so do the tests of one.
 
-use std::path::Path;
+use chinwag::error::Fatal;
 
 use super::*;
 
@@ -54,11 +54,29 @@ mod a_restart {
     }
 }
 
+mod a_crash {
+    use super::*;
+
+    /// Of the node and the store, which says that it is worth something.
+    #[test]
+    fn keeps_what_was_acknowledged() {
+        on_every_backend(|house| {
+            let bob = guest("Bob", 10);
+            house.adds(&bob, 0).unwrap();
+            house.say(&author("ann"), 100);
+            let before = (house.position(&lobby()), house.read(&lobby(), 0));
+            let house = house.after_a_crash(Durability::Full);
+            assert_eq!((house.position(&lobby()), house.read(&lobby(), 0)), before);
+            assert_eq!(wait(house.sessions().session(token(&bob))).unwrap().unwrap().user, bob.record);
+        });
+    }
+}
+
 mod a_data_directory {
     use super::*;
 
     fn open(dir: &Path, durability: Durability) -> Result<Store, Fatal> {
-        store::open(&Options { dir: dir.to_owned(), durability }, Arc::<Ear>::default())
+        store::open(&Options { dir: dir.to_owned(), durability, redis: None }, Arc::<Ear>::default())
     }
 
     fn refusal(dir: &Path) -> String {
@@ -67,10 +85,10 @@ mod a_data_directory {
 
     #[test]
     fn has_one_chinwag_at_a_time() {
-        let house = House::new(store::open, Durability::Full);
-        let words = refusal(house.dir.path());
+        let house = House::new(Backend::Sqlite, Durability::Full);
+        let words = refusal(house.dir());
         assert!(words.contains("in use") && words.contains("--data"), "{words}");
-        let dir = house.dir;
+        let dir = house.ground.dir;
         drop(house.store);
         open(dir.path(), Durability::Full).expect("its first owner has left");
     }
@@ -117,18 +135,9 @@ mod a_data_directory {
     }
 
     #[test]
-    fn keeps_what_was_acknowledged_before_a_crash() {
-        let house = House::new(store::open, Durability::Full);
-        house.say(&author("ann"), 100);
-        let before = (house.position(&lobby()), house.read(&lobby(), 0));
-        let house = house.after_a_crash(Durability::Full);
-        assert_eq!((house.position(&lobby()), house.read(&lobby(), 0)), before);
-    }
-
-    #[test]
     fn written_in_haste_begins_new_epochs_after_a_crash() {
         for next in [Durability::Full, Durability::Fast] {
-            let house = House::new(store::open, Durability::Fast);
+            let house = House::new(Backend::Sqlite, Durability::Fast);
             let garden = house.room("garden");
             house.says(&author("ann"), "hello");
             let before = [house.position(&lobby()), house.position(&garden)];
@@ -144,11 +153,11 @@ mod a_data_directory {
 
     #[test]
     fn written_in_haste_and_closed_keeps_its_epochs() {
-        let mut house = House::new(store::open, Durability::Fast);
+        let mut house = House::new(Backend::Sqlite, Durability::Fast);
         let before = house.position(&lobby());
         house.reopen();
         assert_eq!(house.position(&lobby()), before);
-        house.durability = Durability::Full;
+        house.ground.durability = Durability::Full;
         house.reopen();
         let house = house.after_a_crash(Durability::Full);
         assert_eq!(house.position(&lobby()), before, "one unclean end changes the epochs once");
@@ -156,7 +165,7 @@ mod a_data_directory {
 
     #[test]
     fn forgets_an_unclean_end_after_one_start() {
-        let house = House::new(store::open, Durability::Fast).after_a_crash(Durability::Full);
+        let house = House::new(Backend::Sqlite, Durability::Fast).after_a_crash(Durability::Full);
         let before = house.position(&lobby());
         let house = house.after_a_crash(Durability::Full);
         assert_eq!(house.position(&lobby()), before);

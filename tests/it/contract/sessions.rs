@@ -113,6 +113,30 @@ mod sessions_of_a_user {
     }
 }
 
+mod many_sessions {
+    use super::*;
+
+    #[test]
+    fn expire_at_once_with_the_names_that_guests_held_by_them() {
+        on_every_backend(|house| {
+            let guests: Vec<_> = (0..1200).map(|n| guest(&format!("guest {n}"), 10 + n % 2)).collect();
+            wait(futures_util::future::join_all(
+                guests.iter().map(|guest| house.accounts().add_user(guest.clone(), day(0))),
+            ));
+            wait(house.sessions().expire_sessions(day(11))).unwrap();
+            let left = wait(house.accounts().users("", None, 2000)).unwrap();
+            assert_eq!(left.len(), 600);
+            for (guest, goes) in [(&guests[1198], true), (&guests[1199], false)] {
+                assert_eq!(wait(house.sessions().session(token(guest))).unwrap().is_none(), goes);
+                assert_eq!(left.iter().all(|user| user.id != guest.record.id), goes);
+            }
+            wait(house.sessions().touch_session(token(&guests[1199]), day(20))).unwrap();
+            wait(house.sessions().expire_sessions(day(20))).unwrap();
+            assert_eq!(wait(house.accounts().users("", None, 10)).unwrap().len(), 1, "who was seen since then");
+        });
+    }
+}
+
 mod a_link {
     use super::*;
 
@@ -206,12 +230,12 @@ mod a_link {
 
     #[test]
     fn may_be_left_beside_a_store_that_is_in_use() {
-        let house = House::new(store::open, Durability::Full);
-        let options = Options { dir: house.dir.path().to_owned(), durability: Durability::Full };
+        let house = House::new(Backend::Sqlite, Durability::Full);
+        let options = house.ground.options();
         store::leave_link(&options, &link(1, LinkKind::Owner, 1, None, Some(1))).unwrap();
         assert!(house.is_good(1, 1));
         assert_eq!(house.uses(1, 1), Ok(1));
-        let nowhere = Options { dir: house.dir.path().join("nowhere"), ..options };
+        let nowhere = Options { dir: house.dir().join("nowhere"), ..options };
         assert!(store::leave_link(&nowhere, &link(2, LinkKind::Owner, 1, None, None)).is_err(), "there must be one");
         assert!(!nowhere.dir.exists());
     }

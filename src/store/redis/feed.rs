@@ -1,0 +1,868 @@
+//! The connection by which a node appends and hears: replies and announcements come in Redis's own order. Whatever gets
+//! lost is found by the seqs and read from the log; when the connection breaks off, a new one heals all. It must not
+//! know what events mean.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, Pipeline, PushInfo, PushKind, RedisError, RedisResult, Script, Value};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use super::append::{self, Answered, Batch, Guests, Outcome, Pending, Post, Waiting};
+use super::healing::{self, Found, Page};
+use super::link::{AWAY, STOPPED, config, is_demoted, outcome, was_refused};
+use super::news::{self, Header, News};
+use super::nodes::Peers;
+use super::room_key;
+use super::source::Source;
+use super::worth::Settings;
+use crate::error::{Error, Result};
+use crate::protocol::{Epoch, Event, Position, RoomId, Seq};
+use crate::store::{Announcement, Answer, Append, Committed, Receipt, RoomInfo, Tiding, Watch, Watcher};
+
+/// How often it is asked where the watched rooms stand.
+const HEADS_EVERY: Duration = Duration::from_secs(2);
+/// Between two attempts to connect, at most.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// For so long it is remembered what was delivered of a room, to find out whether it is still there.
+const MEMORY: Duration = Duration::from_hours(1);
+/// How long replicas may take, in milliseconds.
+const WAIT_TIME: u32 = 2000;
+
+const APPEND: &str = include_str!("append.lua");
+
+/// What the node asks of its feed, from any thread.
+#[derive(Clone)]
+pub(super) struct Feed {
+    jobs: mpsc::UnboundedSender<Job>,
+    waiting: Waiting,
+}
+
+enum Job {
+    Append(Box<Post>),
+    Watch(RoomId, oneshot::Sender<Result<Watch>>),
+    Unwatch(RoomId),
+    Follow(RoomId),
+    Unfollow(RoomId),
+    Close,
+}
+
+impl Feed {
+    pub fn append(&self, append: Append) {
+        let Some(post) = self.waiting.admit(append) else { return };
+        if let Err(mpsc::error::SendError(Job::Append(post))) = self.jobs.send(Job::Append(Box::new(post))) {
+            post.refuse(STOPPED);
+        }
+    }
+
+    pub fn watch(&self, room: &RoomId) -> Answer<'static, Watch> {
+        let (answer, answered) = oneshot::channel();
+        // Where it has ended, the answer is dropped.
+        let _ = self.jobs.send(Job::Watch(room.clone(), answer));
+        Box::pin(async { answered.await.unwrap_or(Err(STOPPED)) })
+    }
+
+    pub fn follow(&self, room: &RoomId) -> Watch {
+        let _ = self.jobs.send(Job::Follow(room.clone()));
+        let room = room.clone();
+        self.until_dropped(|| Job::Unfollow(room))
+    }
+
+    pub fn close(&self) {
+        let _ = self.jobs.send(Job::Close);
+    }
+
+    fn until_dropped(&self, end: impl FnOnce() -> Job + Send + Sync + 'static) -> Watch {
+        let jobs = self.jobs.clone();
+        Watch::new(move || {
+            let _ = jobs.send(end());
+        })
+    }
+}
+
+/// A connection and what it is told unasked.
+pub(super) struct Connected {
+    pub redis: MultiplexedConnection,
+    pushes: mpsc::UnboundedReceiver<PushInfo>,
+}
+
+impl Connected {
+    pub async fn new(source: &Source) -> RedisResult<Self> {
+        let (sender, pushes) = mpsc::unbounded_channel();
+        let redis = source.connect(&config().set_push_sender(sender)).await?;
+        Ok(Self { redis, pushes })
+    }
+}
+
+/// What is known of a room.
+#[derive(Default)]
+struct Room {
+    watchers: usize,
+    /// Who waits until it is watched.
+    asking: Vec<oneshot::Sender<Result<Watch>>>,
+    /// All after the head will be announced: what is missing is read.
+    live: bool,
+    log: Option<Log>,
+    /// A read is under way, which brings what is heard meanwhile.
+    reading: bool,
+    /// The newest event that was heard of.
+    heard: Seq,
+    /// Outcomes of seqs that are not announced yet.
+    owed: Vec<(Seq, Receipt)>,
+}
+
+/// What was announced of a room, or acknowledged.
+struct Log {
+    epoch: Epoch,
+    head: Seq,
+    /// The id of the event there, where one was seen.
+    last: Option<uuid::Uuid>,
+    at: Instant,
+}
+
+/// An answer from Redis, when it comes.
+type Task = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+enum Reply {
+    Appended(Vec<Batch>, RedisResult<Vec<Value>>),
+    Watched(RoomId, RedisResult<()>),
+    Heads(Vec<RoomId>, RedisResult<Vec<Option<(Epoch, Seq)>>>),
+    Checked(RoomId, Option<(Epoch, Seq)>, RedisResult<Option<Found>>),
+    Page(RoomId, RedisResult<Option<Page>>),
+    Guests(RoomId, RedisResult<Guests>),
+    Nothing(RedisResult<()>),
+}
+
+/// The connection is of no use any more.
+struct Lost;
+
+pub(super) struct Runner {
+    source: Arc<Source>,
+    wait: u32,
+    watcher: Arc<dyn Watcher>,
+    peers: Arc<Peers>,
+    worth: Arc<Mutex<String>>,
+    feed: Feed,
+    jobs: mpsc::UnboundedReceiver<Job>,
+    script: Script,
+    rooms: HashMap<RoomId, Room>,
+    followed: HashMap<RoomId, usize>,
+    pending: Pending,
+    tasks: FuturesUnordered<Task>,
+    /// Posts are under way.
+    sending: bool,
+    /// Redis has the script.
+    loaded: bool,
+    closing: bool,
+    out: Committed,
+}
+
+impl Runner {
+    pub fn new(
+        source: Arc<Source>,
+        wait: u32,
+        watcher: Arc<dyn Watcher>,
+        peers: Arc<Peers>,
+        worth: Arc<Mutex<String>>,
+    ) -> Self {
+        let (sender, jobs) = mpsc::unbounded_channel();
+        Self {
+            source,
+            wait,
+            watcher,
+            peers,
+            worth,
+            feed: Feed { jobs: sender, waiting: Waiting::default() },
+            jobs,
+            script: Script::new(APPEND),
+            rooms: HashMap::new(),
+            followed: HashMap::new(),
+            pending: Pending::default(),
+            tasks: FuturesUnordered::new(),
+            sending: false,
+            loaded: false,
+            closing: false,
+            out: Committed::default(),
+        }
+    }
+
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
+    }
+
+    /// Serves until it is closed.
+    pub async fn run(mut self, first: Connected) {
+        let mut connected = first;
+        let mut again = false;
+        loop {
+            *self.worth.lock() = Settings::ask(&mut connected.redis).await.worth(self.wait);
+            if let Err(Lost) = self.serve(&mut connected, again).await {
+                tracing::warn!("the connection to Redis is lost");
+            }
+            self.lose();
+            if self.closing {
+                break;
+            }
+            self.watcher.told(Tiding::Away);
+            match self.reconnect().await {
+                Some(new) => connected = new,
+                None => break,
+            }
+            again = true;
+        }
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            self.refuse(job, &STOPPED);
+        }
+    }
+
+    /// Of what was under way nobody can tell whether it was done; what was not sent was not.
+    fn lose(&mut self) {
+        self.tasks.clear();
+        (self.sending, self.loaded) = (false, false);
+        self.pending.refuse_all(if self.closing { &STOPPED } else { &AWAY });
+        for room in self.rooms.values_mut() {
+            room.reading = false;
+            for asking in room.asking.drain(..) {
+                let _ = asking.send(Err(AWAY));
+            }
+            // These are stored, whatever else is missing.
+            self.out.receipts.extend(room.owed.drain(..).map(|(_, receipt)| receipt));
+        }
+        self.flush();
+    }
+
+    async fn reconnect(&mut self) -> Option<Connected> {
+        let source = self.source.clone();
+        let mut connecting = Box::pin(async move {
+            let mut pause = Duration::from_millis(20);
+            loop {
+                match Connected::new(&source).await {
+                    Ok(connected) => return connected,
+                    Err(error) => tracing::debug!(%error, "cannot reach Redis"),
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PATIENCE);
+            }
+        });
+        loop {
+            tokio::select! {
+                connected = &mut connecting => return Some(connected),
+                job = self.jobs.recv() => match job {
+                    Some(Job::Close) | None => {
+                        self.closing = true;
+                        return None;
+                    }
+                    Some(job) => self.refuse(job, &AWAY),
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, job: Job, error: &Error) {
+        match job {
+            Job::Append(post) => post.refuse(error.clone()),
+            Job::Watch(_, asking) => drop(asking.send(Err(error.clone()))),
+            Job::Unwatch(room) => drop(self.unwatch(&room)),
+            Job::Follow(room) => drop(self.follow(room)),
+            Job::Unfollow(room) => drop(self.unfollow(&room)),
+            Job::Close => {}
+        }
+    }
+
+    async fn serve(&mut self, connected: &mut Connected, again: bool) -> Result<(), Lost> {
+        let redis = connected.redis.clone();
+        if again {
+            self.heal(&redis, connected).await?;
+            tracing::info!("connected to Redis again");
+            self.watcher.told(Tiding::Back);
+        } else {
+            subscribe(redis.clone(), Peers::channel()).await.map_err(|error| lost(&error))?;
+        }
+        let mut heads = tokio::time::interval_at(tokio::time::Instant::now() + HEADS_EVERY, HEADS_EVERY);
+        heads.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                job = self.jobs.recv() => self.take(job.unwrap_or(Job::Close), &redis),
+                push = connected.pushes.recv() => self.hear(push, &redis)?,
+                Some(reply) = self.tasks.next() => {
+                    // What was told before it comes first.
+                    self.hear_all(connected, &redis)?;
+                    self.handle(reply, &redis)?;
+                }
+                _ = heads.tick() => self.ask_heads(&redis),
+            }
+            self.hear_all(connected, &redis)?;
+            while let Ok(job) = self.jobs.try_recv() {
+                self.take(job, &redis);
+            }
+            self.send(&redis);
+            self.flush();
+            if self.closing && !self.sending && self.pending.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Subscribes to all that is watched and followed, and finds out what happened meanwhile.
+    async fn heal(&mut self, redis: &MultiplexedConnection, connected: &mut Connected) -> Result<(), Lost> {
+        let now = Instant::now();
+        self.rooms.retain(|_, room| room.watchers > 0 || room.log.as_ref().is_some_and(|log| now - log.at < MEMORY));
+        let watched = self.rooms.iter().filter(|(_, room)| room.watchers > 0).flat_map(|(id, _)| watched(id));
+        let heads = self.followed.keys().map(|id| room_key(id, "head"));
+        let all = watched.chain(heads).chain([Peers::channel()]);
+        let subscribed = join_all(all.map(|channel| subscribe(redis.clone(), channel))).await;
+        subscribed.into_iter().collect::<RedisResult<()>>().map_err(|error| lost(&error))?;
+        for id in self.rooms.keys() {
+            self.tasks.push(check(redis.clone(), id.clone(), self.last_of(id)));
+        }
+        while let Some(reply) = self.tasks.next().await {
+            self.hear_all(connected, redis)?;
+            self.handle(reply, redis)?;
+        }
+        self.flush();
+        for id in self.followed.keys() {
+            self.watcher.told(Tiding::Stirred(id.clone()));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, job: Job, redis: &MultiplexedConnection) {
+        match job {
+            Job::Append(post) => self.pending.push(*post),
+            Job::Watch(id, asking) => {
+                let room = self.rooms.entry(id.clone()).or_default();
+                if room.live {
+                    room.watchers += 1;
+                    let _ = asking.send(Ok(self.feed.until_dropped(|| Job::Unwatch(id))));
+                    return;
+                }
+                room.asking.push(asking);
+                if room.asking.len() == 1 {
+                    let redis = redis.clone();
+                    self.tasks.push(Box::pin(async move {
+                        let subscribed = join_all(watched(&id).map(|channel| subscribe(redis.clone(), channel))).await;
+                        Reply::Watched(id, subscribed.into_iter().collect())
+                    }));
+                }
+            }
+            Job::Unwatch(id) => {
+                if self.unwatch(&id) {
+                    for channel in watched(&id) {
+                        self.unsubscribe(channel, redis);
+                    }
+                }
+            }
+            Job::Follow(id) => {
+                let channel = room_key(&id, "head");
+                if self.follow(id) {
+                    let redis = redis.clone();
+                    self.tasks.push(Box::pin(async move { Reply::Nothing(subscribe(redis, channel).await) }));
+                }
+            }
+            Job::Unfollow(id) => {
+                if self.unfollow(&id) {
+                    self.unsubscribe(room_key(&id, "head"), redis);
+                }
+            }
+            Job::Close => self.closing = true,
+        }
+    }
+
+    /// True where that was the last.
+    fn unwatch(&mut self, id: &RoomId) -> bool {
+        let Some(room) = self.rooms.get_mut(id) else { return false };
+        room.watchers = room.watchers.saturating_sub(1);
+        let last = room.watchers == 0 && room.asking.is_empty();
+        if last {
+            room.live = false;
+        }
+        last
+    }
+
+    /// True where that is the first.
+    fn follow(&mut self, id: RoomId) -> bool {
+        let count = self.followed.entry(id).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// True where that was the last.
+    fn unfollow(&mut self, id: &RoomId) -> bool {
+        let Some(count) = self.followed.get_mut(id) else { return false };
+        *count -= 1;
+        if *count > 0 {
+            return false;
+        }
+        self.followed.remove(id);
+        true
+    }
+
+    fn unsubscribe(&mut self, channel: String, redis: &MultiplexedConnection) {
+        let mut redis = redis.clone();
+        self.tasks.push(Box::pin(async move {
+            Reply::Nothing(redis::cmd("SUNSUBSCRIBE").arg(channel).exec_async(&mut redis).await)
+        }));
+    }
+
+    /// Sends what waits, unless the last is still under way.
+    fn send(&mut self, redis: &MultiplexedConnection) {
+        if self.sending || self.pending.is_empty() {
+            return;
+        }
+        let (batches, asked) = self.pending.take();
+        for id in asked {
+            let redis = redis.clone();
+            self.tasks.push(Box::pin(async move {
+                let guests = healing::guests(redis, &id).await;
+                Reply::Guests(id, guests)
+            }));
+        }
+        if batches.is_empty() {
+            return;
+        }
+        let mut pipe = Pipeline::new();
+        let load = !self.loaded;
+        if load {
+            pipe.cmd("SCRIPT").arg("LOAD").arg(APPEND);
+        }
+        for batch in &batches {
+            let log = self.rooms.get(&batch.room).and_then(|room| room.log.as_ref());
+            append::add_to(&mut pipe, &self.script, batch, log.map(|log| log.epoch));
+        }
+        if self.wait > 0 {
+            pipe.cmd("WAIT").arg(self.wait).arg(WAIT_TIME);
+        }
+        (self.sending, self.loaded) = (true, true);
+        let mut redis = redis.clone();
+        self.tasks.push(Box::pin(async move {
+            let count = pipe.len();
+            let answers = redis.send_packed_commands(&pipe, 0, count).await.map(|mut answers| {
+                if load && !answers.is_empty() {
+                    answers.remove(0);
+                }
+                answers
+            });
+            Reply::Appended(batches, answers)
+        }));
+    }
+
+    fn ask_heads(&mut self, redis: &MultiplexedConnection) {
+        let now = Instant::now();
+        self.rooms.retain(|_, room| {
+            room.watchers > 0 || !room.asking.is_empty() || room.log.as_ref().is_some_and(|log| now - log.at < MEMORY)
+        });
+        let live: Vec<_> = self.rooms.iter().filter(|(_, room)| room.live).map(|(id, _)| id.clone()).collect();
+        let mut redis = redis.clone();
+        self.tasks.push(Box::pin(async move {
+            let heads = healing::heads(&mut redis, &live).await;
+            Reply::Heads(live, heads)
+        }));
+    }
+
+    fn last_of(&self, id: &RoomId) -> Option<(Epoch, Seq)> {
+        let log = self.rooms.get(id)?.log.as_ref()?;
+        Some((log.epoch, log.head))
+    }
+}
+
+/// Hearing: what Redis tells and answers.
+impl Runner {
+    fn hear_all(&mut self, connected: &mut Connected, redis: &MultiplexedConnection) -> Result<(), Lost> {
+        while let Ok(push) = connected.pushes.try_recv() {
+            self.hear(Some(push), redis)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, push: Option<PushInfo>, redis: &MultiplexedConnection) -> Result<(), Lost> {
+        let push = push.ok_or(Lost)?;
+        match push.kind {
+            PushKind::Disconnection => Err(Lost),
+            PushKind::SMessage => {
+                match news::read(&push.data) {
+                    Some(News::Events(id, header, events)) => {
+                        if self.rooms.get(&id).is_some_and(|room| room.live) {
+                            self.learn(&id, header, events, redis);
+                        }
+                    }
+                    Some(News::Head(id)) => {
+                        if self.followed.contains_key(&id) && !self.rooms.get(&id).is_some_and(|room| room.live) {
+                            self.watcher.told(Tiding::Stirred(id));
+                        }
+                    }
+                    None => {
+                        if let Some(tiding) = self.peers.heard(&push.data) {
+                            self.watcher.told(tiding);
+                        } else {
+                            tracing::debug!("Redis told what is our own, or of no version of ours");
+                        }
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn handle(&mut self, reply: Reply, redis: &MultiplexedConnection) -> Result<(), Lost> {
+        match reply {
+            Reply::Appended(batches, answers) => {
+                self.sending = false;
+                return self.settle(batches, answers, redis);
+            }
+            Reply::Watched(id, watched) => match watched {
+                Ok(()) => {
+                    let last = self.last_of(&id);
+                    self.tasks.push(check(redis.clone(), id, last));
+                }
+                Err(error) => {
+                    let asking = self.rooms.get_mut(&id).map(|room| std::mem::take(&mut room.asking));
+                    for asking in asking.into_iter().flatten() {
+                        let _ = asking.send(Err(if was_refused(&error) { outcome(&error) } else { AWAY }));
+                    }
+                    return stands(&error);
+                }
+            },
+            Reply::Heads(ids, Ok(heads)) => {
+                for (id, head) in ids.into_iter().zip(heads) {
+                    self.compare(id, head, redis);
+                }
+            }
+            Reply::Checked(id, asked, Ok(found)) => self.checked(&id, asked, found, redis),
+            Reply::Page(id, Ok(page)) => self.take_page(&id, page, redis),
+            Reply::Guests(id, Ok(guests)) => self.pending.found(&id, guests),
+            Reply::Nothing(Ok(())) => {}
+            Reply::Heads(_, Err(error))
+            | Reply::Checked(_, _, Err(error))
+            | Reply::Page(_, Err(error))
+            | Reply::Guests(_, Err(error))
+            | Reply::Nothing(Err(error)) => return Err(lost(&error)),
+        }
+        Ok(())
+    }
+
+    fn settle(
+        &mut self,
+        batches: Vec<Batch>,
+        answers: RedisResult<Vec<Value>>,
+        redis: &MultiplexedConnection,
+    ) -> Result<(), Lost> {
+        let mut answers = match answers {
+            Ok(answers) => answers.into_iter(),
+            Err(error) => {
+                for post in batches.into_iter().flat_map(|batch| batch.posts) {
+                    self.out.receipts.push(Receipt { done: post.done, outcome: Err(outcome(&error)) });
+                }
+                return stands(&error);
+            }
+        };
+        let short = self.wait > 0
+            && !matches!(answers.as_slice().last(), Some(Value::Int(count)) if *count >= i64::from(self.wait));
+        let mut stands = Ok(());
+        for batch in batches {
+            let answer = answers.nth(append::answers_before(&batch)).unwrap_or(Value::Nil);
+            if let Value::ServerError(error) = answer {
+                let error = RedisError::from(error);
+                if error.kind() == ErrorKind::Server(redis::ServerErrorKind::NoScript) {
+                    self.loaded = false;
+                    self.pending.put_back(&batch.room, batch.posts);
+                    continue;
+                }
+                tracing::warn!(%error, room = %batch.room, "Redis did not append");
+                for post in batch.posts {
+                    self.out.receipts.push(Receipt { done: post.done, outcome: Err(outcome(&error)) });
+                }
+                if is_demoted(&error) {
+                    stands = Err(Lost);
+                }
+                continue;
+            }
+            match append::answer(&batch.room, batch.posts.len(), &answer) {
+                Some(Answered::Done { outcomes, header }) => self.done(batch, &outcomes, &header, short, redis),
+                Some(Answered::OtherEpoch) => {
+                    self.pending.hold(&batch.room);
+                    self.tasks.push(check(redis.clone(), batch.room.clone(), self.last_of(&batch.room)));
+                    self.pending.put_back(&batch.room, batch.posts);
+                }
+                None => tracing::error!(room = %batch.room, "an append was answered with what is no answer"),
+            }
+        }
+        stands
+    }
+
+    fn done(&mut self, batch: Batch, outcomes: &[Outcome], header: &str, short: bool, redis: &MultiplexedConnection) {
+        let Batch { room: id, posts } = batch;
+        let mut posts = posts.into_iter();
+        let (mut events, mut receipts) = (Vec::new(), Vec::new());
+        for (mut post, outcome) in posts.by_ref().zip(outcomes) {
+            let Some(told) = outcome.told() else {
+                let mut again = vec![post];
+                again.extend(posts);
+                self.pending.put_back(&id, again);
+                break;
+            };
+            if let Outcome::Appended(seq) = outcome {
+                post.event.seq = *seq;
+                events.push(post.event);
+            }
+            let seq = told.as_ref().ok().copied();
+            let outcome = if short && seq.is_some() { Err(Error::UnknownOutcome) } else { told };
+            receipts.push((seq, Receipt { done: post.done, outcome }));
+        }
+        if let Some(header) = Header::read(header) {
+            header.empty(&mut events);
+            self.learn(&id, header, events, redis);
+        }
+        let room = self.rooms.get_mut(&id);
+        let mut waits = room.filter(|room| room.live);
+        let announced = waits.as_ref().and_then(|room| room.log.as_ref()).map_or(Seq::MAX, |log| log.head);
+        for (seq, receipt) in receipts {
+            match (&mut waits, seq) {
+                (Some(room), Some(seq)) if seq > announced => room.owed.push((seq, receipt)),
+                _ => self.out.receipts.push(receipt),
+            }
+        }
+    }
+
+    /// Takes note of events that come next in a room, or reads what lies between.
+    fn learn(&mut self, id: &RoomId, header: Header, mut events: Vec<Event>, redis: &MultiplexedConnection) {
+        let Some(last) = events.last().map(|event| (event.seq, event.id)) else { return };
+        let room = self.rooms.entry(id.clone()).or_default();
+        if room.live
+            && let Some(log) = &room.log
+        {
+            if header.epoch != log.epoch {
+                self.tasks.push(check(redis.clone(), id.clone(), Some((log.epoch, log.head))));
+                return;
+            }
+            if last.0 <= log.head {
+                return;
+            }
+            room.heard = room.heard.max(last.0);
+            if room.reading || header.first > log.head + 1 {
+                if !room.reading {
+                    room.reading = true;
+                    self.tasks.push(page(redis.clone(), id.clone(), log.head));
+                }
+                return;
+            }
+            events.retain(|event| event.seq > log.head);
+        }
+        let head = room.log.as_ref().filter(|log| log.epoch == header.epoch).map_or(0, |log| log.head);
+        if last.0 > head {
+            let log = Log { epoch: header.epoch, head: last.0, last: Some(last.1), at: Instant::now() };
+            room.log = Some(log);
+        }
+        if header.deleted {
+            (room.live, room.log) = (false, None);
+        }
+        self.announce(header.announcement(id.clone(), events));
+    }
+
+    /// Lets a watched room's head be compared with that of the store.
+    fn compare(&mut self, id: RoomId, head: Option<(Epoch, Seq)>, redis: &MultiplexedConnection) {
+        let Some(room) = self.rooms.get_mut(&id).filter(|room| room.live) else { return };
+        let Some(log) = &room.log else { return };
+        match head {
+            Some((epoch, head)) if epoch == log.epoch && head == log.head => {}
+            Some((epoch, head)) if epoch == log.epoch && head > log.head => {
+                if !room.reading {
+                    tracing::info!(room = %id, after = log.head, "an announcement was lost");
+                    room.reading = true;
+                    self.tasks.push(page(redis.clone(), id, log.head));
+                }
+            }
+            _ => self.tasks.push(check(redis.clone(), id.clone(), Some((log.epoch, log.head)))),
+        }
+    }
+
+    /// Takes note of how the store knows a room, and of what was lost or came meanwhile.
+    fn checked(
+        &mut self,
+        id: &RoomId,
+        asked: Option<(Epoch, Seq)>,
+        found: Option<Found>,
+        redis: &MultiplexedConnection,
+    ) {
+        self.pending.release(id);
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        let Some(Found { info, position, there }) = found else {
+            self.answer_watchers(id);
+            return self.gone(id);
+        };
+        if let Some(log) = &room.log
+            && log.epoch == position.epoch
+        {
+            // It may have been heard of more since that was asked.
+            let shorter = asked.is_some_and(|(epoch, seq)| epoch == log.epoch && position.head < seq);
+            let other = asked == Some((log.epoch, log.head)) && log.last.is_some() && there != log.last;
+            if shorter || other {
+                tracing::error!(room = %id, seq = log.head, "Redis has lost what was delivered; the room's log begins another life");
+                self.tasks.push(renew(redis.clone(), id.clone(), log.epoch));
+                return;
+            }
+            if room.live && position.head > log.head {
+                if !room.reading {
+                    room.reading = true;
+                    self.tasks.push(page(redis.clone(), id.clone(), log.head));
+                }
+                return;
+            }
+        }
+        let begun = room.live && room.log.as_ref().is_some_and(|log| log.epoch != position.epoch);
+        let known = room.log.as_ref().is_some_and(|log| log.epoch == position.epoch && log.head >= position.head);
+        if !known {
+            let log = Log { epoch: position.epoch, head: position.head, last: None, at: Instant::now() };
+            (room.log, room.heard) = (Some(log), 0);
+        }
+        if begun {
+            self.begin(id, info, position);
+        }
+        self.answer_watchers(id);
+        if let Some(room) = self.rooms.get_mut(id) {
+            room.live = room.watchers > 0;
+        }
+    }
+
+    fn answer_watchers(&mut self, id: &RoomId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        for asking in room.asking.drain(..) {
+            room.watchers += 1;
+            // Who does not wait any more drops it, which ends it.
+            let id = id.clone();
+            let _ = asking.send(Ok(self.feed.until_dropped(|| Job::Unwatch(id))));
+        }
+    }
+
+    /// The room is no more.
+    fn gone(&mut self, id: &RoomId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        let known = room.log.take();
+        if std::mem::take(&mut room.live)
+            && let Some(log) = known
+        {
+            let mut announcement = Announcement::new(id.clone(), log.epoch, Vec::new());
+            (announcement.shut, announcement.deleted) = (true, true);
+            self.announce(announcement);
+        }
+    }
+
+    /// The room's log has begun another life.
+    fn begin(&mut self, id: &RoomId, info: RoomInfo, position: Position) {
+        let mut announcement = Announcement::new(id.clone(), position.epoch, Vec::new());
+        (announcement.redacted, announcement.shut) = (true, true);
+        (announcement.changed, announcement.began) = (Some(info), Some(position));
+        self.announce(announcement);
+        let owed = self.rooms.get_mut(id).map(|room| std::mem::take(&mut room.owed));
+        for (_, receipt) in owed.into_iter().flatten() {
+            self.out.receipts.push(Receipt { outcome: Err(Error::UnknownOutcome), ..receipt });
+        }
+    }
+
+    /// Announces what was missed. It may have been anything.
+    fn take_page(&mut self, id: &RoomId, page: Option<Page>, redis: &MultiplexedConnection) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        room.reading = false;
+        let Some(Page { info, position, events }) = page else { return self.gone(id) };
+        let Some(log) = room.log.as_mut().filter(|_| room.live) else { return };
+        if log.epoch != position.epoch {
+            let known = (log.epoch, log.head);
+            self.tasks.push(check(redis.clone(), id.clone(), Some(known)));
+            return;
+        }
+        (log.head, log.last) = match events.last() {
+            Some(last) => (last.seq, Some(last.id)),
+            None => (position.head.max(log.head), None),
+        };
+        log.at = Instant::now();
+        if room.heard.max(position.head) > log.head {
+            room.reading = true;
+            self.tasks.push(self::page(redis.clone(), id.clone(), log.head));
+        }
+        if !events.is_empty() {
+            let mut announcement = Announcement::new(id.clone(), position.epoch, events);
+            (announcement.redacted, announcement.shut, announcement.changed) = (true, true, Some(info));
+            self.announce(announcement);
+        }
+    }
+
+    /// At most one for each room goes out together.
+    fn announce(&mut self, new: Announcement) {
+        let id = new.room.clone();
+        let plain = !new.redacted && !new.shut && new.ended.is_empty() && new.changed.is_none();
+        let before = self.out.announcements.iter_mut().find(|announcement| announcement.room == id);
+        match before {
+            Some(before) if plain && !before.deleted && before.epoch == new.epoch => before.events.extend(new.events),
+            Some(_) => {
+                self.flush();
+                self.out.announcements.push(new);
+            }
+            None => self.out.announcements.push(new),
+        }
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        let head = room.log.as_ref().filter(|_| room.live).map_or(Seq::MAX, |log| log.head);
+        let (due, owed) = room.owed.drain(..).partition(|(seq, _)| *seq <= head);
+        room.owed = owed;
+        let due: Vec<(Seq, Receipt)> = due;
+        self.out.receipts.extend(due.into_iter().map(|(_, receipt)| receipt));
+    }
+
+    fn flush(&mut self) {
+        if !self.out.announcements.is_empty() || !self.out.receipts.is_empty() {
+            self.watcher.committed(std::mem::take(&mut self.out));
+        }
+    }
+}
+
+/// Where an error leaves the connection.
+fn stands(error: &RedisError) -> Result<(), Lost> {
+    if was_refused(error) && !is_demoted(error) { Ok(()) } else { Err(lost(error)) }
+}
+
+fn lost(error: &RedisError) -> Lost {
+    tracing::warn!(%error, "Redis does not answer as it should");
+    Lost
+}
+
+/// The channels of a room that is watched. Each is subscribed to by itself, since each is answered by itself.
+fn watched(room: &RoomId) -> [String; 2] {
+    [room_key(room, "news"), room_key(room, "signals")]
+}
+
+async fn subscribe(mut redis: MultiplexedConnection, channel: String) -> RedisResult<()> {
+    redis::cmd("SSUBSCRIBE").arg(channel).exec_async(&mut redis).await
+}
+
+fn check(redis: MultiplexedConnection, id: RoomId, asked: Option<(Epoch, Seq)>) -> Task {
+    Box::pin(async move {
+        let found = healing::find(redis, &id, asked.map(|(_, seq)| seq)).await;
+        Reply::Checked(id, asked, found)
+    })
+}
+
+fn renew(redis: MultiplexedConnection, id: RoomId, lost: Epoch) -> Task {
+    Box::pin(async move {
+        let found = match healing::renew(redis.clone(), &id, lost).await {
+            Ok(()) => healing::find(redis, &id, None).await,
+            Err(error) => Err(error),
+        };
+        Reply::Checked(id, None, found)
+    })
+}
+
+fn page(redis: MultiplexedConnection, id: RoomId, after: Seq) -> Task {
+    Box::pin(async move {
+        let page = healing::page(redis, &id, after).await;
+        Reply::Page(id, page)
+    })
+}
