@@ -17,7 +17,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
-use crate::chat::hub::News;
 use crate::chat::worker::Worker;
 use crate::chat::{Chat, Settings};
 use crate::config::{ClassicOption, Config, OnOff, url};
@@ -110,7 +109,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     tracing::info!("stopping");
     draining.store(true, Ordering::Release);
     drop(listener);
-    chat.hub.tell_all(|| News::Drain);
+    chat.drain();
     drop(doors);
     stop.send_replace(true);
     join(threads).await;

@@ -81,7 +81,8 @@
 /** @typedef {{type: "reset", room: string, epoch: string, oldest: number, head: number}} ResetPush */
 /** @typedef {{type: "me", role: Role, muted_until: string | null}} MePush */
 /** @typedef {{type: "place", name: string, welcome: string, accent: string | null}} PlacePush */
-/** @typedef {EventPush | PresencePush | TypingPush | RoomPush | UserPush | ResetPush | MePush | PlacePush} Push */
+/** @typedef {{type: "store", away: boolean}} StorePush */
+/** @typedef {EventPush | PresencePush | TypingPush | RoomPush | UserPush | ResetPush | MePush | PlacePush | StorePush} Push */
 
 /** @typedef {"guest" | "member" | "moderator" | "admin" | "owner"} Role from the least to the most */
 

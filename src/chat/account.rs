@@ -2,6 +2,7 @@
 //! end. It knows no cookie and no header.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,16 +10,19 @@ use totp_rs::{Builder, Secret, Totp};
 use uuid::Uuid;
 
 use super::auth::{Device, Token, Visitor, check_email, expired_before, hash, new_name, new_record, new_session};
+use super::nodes::Closed;
 use super::place::{Join, line};
 use super::user::Changing;
 use super::{Chat, name};
 use crate::error::{Error, Result};
-use crate::protocol::{CloseCode, Content, Event, Kind, Role, RoomId, Scope, UserId};
+use crate::protocol::{Content, Event, Kind, Role, RoomId, Scope, UserId};
 use crate::store::{
     Effect, Link, LinkKind, NewSession, Right, Secrets, SessionRecord, UsedCode, UserChange, UserRecord, Which,
 };
 
 const RECOVERY_CODES: usize = 8;
+/// A second factor that was offered is confirmed within this time.
+const OFFER_LASTS: Duration = Duration::from_hours(1);
 const TOKENS: usize = 50;
 const LABEL_CHARS: usize = 64;
 const PEOPLE_AT_ONCE: usize = 500;
@@ -295,7 +299,7 @@ impl Chat {
         let authenticator = self.authenticator(&secret, &visitor.user)?;
         let uri = authenticator.to_url().map_err(|_| Error::Internal)?;
         let text = authenticator.secret().to_base32();
-        self.offered_factors.lock().insert(visitor.user.id, (secret, Timestamp::now()));
+        self.store.nodes.keep(offered_to(visitor.user.id), text.clone(), OFFER_LASTS).await?;
         Ok(SecondFactor { secret: text, uri })
     }
 
@@ -303,16 +307,20 @@ impl Chat {
     pub async fn confirm_second_factor(&self, visitor: &Visitor, code: &str, device: &Device) -> Result<Vec<String>> {
         visitor.must_be_person()?;
         self.limiter.guess(hash(&visitor.user.folded), device.address)?;
-        let offered = self.offered_factors.lock().get(&visitor.user.id).cloned();
-        let (secret, _) = offered.ok_or(Error::NotAllowed("expected a second factor that was offered: ask for one"))?;
-        let step = authenticator(&secret, &visitor.user)?.check_current(code.trim()).ok_or(Error::SecondFactor)?;
+        let offered = self.store.nodes.take(offered_to(visitor.user.id)).await?;
+        let text = offered.ok_or(Error::NotAllowed("expected a second factor that was offered: ask for one"))?;
+        let secret = Secret::try_from_base32(&text).map_err(|_| Error::Internal)?.as_bytes().to_vec();
+        let Some(step) = authenticator(&secret, &visitor.user)?.check_current(code.trim()) else {
+            // Who has mistyped it tries again.
+            self.store.nodes.keep(offered_to(visitor.user.id), text, OFFER_LASTS).await?;
+            return Err(Error::SecondFactor);
+        };
         let codes = (0..RECOVERY_CODES).map(|_| recovery_code()).collect::<Result<Vec<_>>>()?;
         let known = self.store.accounts.secrets(visitor.user.id).await?;
         let recovery = codes.iter().map(|code| hash(code)).collect();
         self.store.accounts.set_secrets(visitor.user.id, Secrets { totp: Some(secret), recovery, ..known }).await?;
         let used = UsedCode::Step(i64::try_from(step).unwrap_or(i64::MAX));
         self.store.accounts.use_code(visitor.user.id, used).await?;
-        self.offered_factors.lock().remove(&visitor.user.id);
         self.end_sessions(visitor.user.id, Which::OthersThan(visitor.session)).await?;
         Ok(codes)
     }
@@ -420,7 +428,7 @@ impl Chat {
         self.leave_all(user).await?;
         self.store.accounts.delete_user(user.id).await?;
         // Who signed in meanwhile has lost that session too.
-        self.close_connections(user.id, |_| true, CloseCode::SessionEnded);
+        self.close_connections(user.id, Closed::SessionEnded);
         Ok(())
     }
 
@@ -457,6 +465,10 @@ pub(super) fn role_by(link: Option<&Link>) -> Role {
         Some(LinkKind::Invite { role, .. }) => (*role).max(Role::Member),
         _ => Role::Member,
     }
+}
+
+fn offered_to(user: UserId) -> String {
+    format!("factor:{user}")
 }
 
 fn authenticator(secret: &[u8], user: &UserRecord) -> Result<Totp> {

@@ -15,11 +15,14 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::limit::{Permit, network};
+use super::nodes::{Closed, Notice};
 use super::user::{Link, User, Users, in_words};
 use super::{Chat, News, name};
 use crate::error::{Error, Result};
 use crate::protocol::{CloseCode, Push, Role, RoomId, Scope, UserId};
-use crate::store::{NewName, NewSession, NewUser, Secrets, SessionRecord, TokenHash, UserChange, UserRecord, Which};
+use crate::store::{
+    NewName, NewSession, NewUser, Nodes, Secrets, SessionRecord, TokenHash, UserChange, UserRecord, Which,
+};
 
 /// A session that was not seen for so long is over; a guest loses their name with it.
 pub const SESSION_LASTS: Duration = Duration::from_hours(30 * 24);
@@ -232,12 +235,27 @@ impl Chat {
         let ended = self.store.sessions.end_sessions(user, which).await?;
         // Counted again before the connections are looked for: who is not among them yet sees the count.
         self.changes.fetch_add(1, Ordering::AcqRel);
-        let by_one_of_them = |link: &Link| link.session.as_deref().is_some_and(|session| ended.contains(session));
-        self.close_connections(user, by_one_of_them, CloseCode::SessionEnded);
-        Ok(ended.len())
+        self.close_sessions(user, &ended);
+        let count = ended.len();
+        if count > 0 {
+            self.tell_nodes(&Notice::Ended(user, ended));
+        }
+        Ok(count)
     }
 
-    pub(super) fn close_connections(&self, user: UserId, which: impl Fn(&Link) -> bool, code: CloseCode) {
+    /// Closes the connections to this node that came in by one of these sessions.
+    pub(super) fn close_sessions(&self, user: UserId, ended: &[TokenHash]) {
+        let by_one_of_them = |link: &Link| link.session.as_deref().is_some_and(|session| ended.contains(session));
+        self.close_here(user, by_one_of_them, CloseCode::SessionEnded);
+    }
+
+    /// Closes all of a user's connections, to whichever node.
+    pub(super) fn close_connections(&self, user: UserId, why: Closed) {
+        self.close_here(user, |_| true, why.code());
+        self.tell_nodes(&Notice::Closed(user, why));
+    }
+
+    pub(super) fn close_here(&self, user: UserId, which: impl Fn(&Link) -> bool, code: CloseCode) {
         let Some(user) = self.users.online(user) else { return };
         for (worker, connections) in user.connections(which) {
             self.hub.tell(worker, News::Close { connections, code });
@@ -290,7 +308,7 @@ impl Chat {
         let id = UserId(Uuid::from_u128(u128::from_be_bytes(*known.first_chunk().expect("16 of 32 bytes"))));
         let (name, claim) = match own_name(email.split('@').next().unwrap_or_default()) {
             Ok(name) => self.claim_like(&name, id).await?,
-            Err(_) => self.claim_given(id)?,
+            Err(_) => self.claim_given(id).await?,
         };
         let user = User::guest(id, name);
         if let Some(record) = self.store.accounts.user(id).await? {
@@ -315,7 +333,7 @@ impl Chat {
         let id = UserId::random();
         let (name, claim) = match proposed {
             Some(proposed) => self.claim_like(&own_name(proposed)?, id).await?,
-            None => self.claim_given(id)?,
+            None => self.claim_given(id).await?,
         };
         let user = User::guest(id, name);
         user.set_lobby_read(self.lobby_head());
@@ -338,7 +356,8 @@ impl Chat {
             let like = |n| if n == 1 { wanted.clone() } else { name::numbered(wanted, n) };
             // Claimed before the store is asked, so that no session can take one meanwhile.
             let claim = |name: Arc<str>| self.claim(folded(&name), id).map(|claim| (name, claim));
-            let claimed: Vec<_> = (number..number + at_once).map(like).filter_map(claim).collect();
+            let claimed = (number..number + at_once).map(like).filter_map(claim).collect();
+            let claimed = self.claim_everywhere(claimed, id).await?;
             // What looks like an account's name is not free either.
             let forms = |(name, claim): &(Arc<str>, NameClaim)| [claim.folded.to_string(), name::skeleton(name)];
             let asked: Vec<_> = claimed.iter().flat_map(forms).collect();
@@ -356,13 +375,35 @@ impl Chat {
         Err(Error::NameTaken(wanted.to_string()))
     }
 
-    fn claim_given(&self, id: UserId) -> Result<(Arc<str>, NameClaim)> {
+    /// Of names that are held here, those that nobody holds by another node, held there too.
+    async fn claim_everywhere(
+        &self,
+        mut claimed: Vec<(Arc<str>, NameClaim)>,
+        id: UserId,
+    ) -> Result<Vec<(Arc<str>, NameClaim)>> {
+        if claimed.is_empty() || self.store.nodes.is_alone() {
+            return Ok(claimed);
+        }
+        // Let go of however this ends.
+        for (_, claim) in &mut claimed {
+            claim.elsewhere = Some(Box::new((self.store.nodes.clone(), id)));
+        }
+        let names = claimed.iter().map(|(_, claim)| claim.folded.to_string()).collect();
+        let held = self.store.nodes.claim(names, id).await?;
+        for ((_, claim), _) in claimed.iter_mut().zip(&held).filter(|(_, held)| !**held) {
+            claim.elsewhere = None;
+        }
+        Ok(claimed.into_iter().zip(held).filter(|(_, held)| *held).map(|(claim, _)| claim).collect())
+    }
+
+    async fn claim_given(&self, id: UserId) -> Result<(Arc<str>, NameClaim)> {
         // The id's last bytes are its random ones.
         let digits = id.0.as_u128();
         for round in 0..8 {
             let name: Arc<str> = format!("{GIVEN}{:05x}", (digits >> (round * 8)) & 0xf_ffff).into();
-            if let Some(claim) = self.claim(name.clone(), id) {
-                return Ok((name, claim));
+            let claimed = self.claim(name.clone(), id).map(|claim| (name, claim)).into_iter().collect();
+            if let Some(claimed) = self.claim_everywhere(claimed, id).await?.pop() {
+                return Ok(claimed);
             }
         }
         Err(Error::Unavailable("no guest name is free; propose one with ?name="))
@@ -370,13 +411,15 @@ impl Chat {
 
     fn claim(&self, folded: Arc<str>, user: UserId) -> Option<NameClaim> {
         let users = &self.users;
-        users.claim(&folded, user).then(|| NameClaim { users: users.clone(), folded })
+        users.claim(&folded, user).then(|| NameClaim { users: users.clone(), folded, elsewhere: None })
     }
 
     /// Holds a name in memory for a user who is to have it, if nobody else does in memory or in the store.
     pub(super) async fn claim_name(&self, user: &UserRecord) -> Result<NameClaim> {
         let taken = || Error::NameTaken(user.name.to_string());
         let claim = self.claim(user.folded.as_str().into(), user.id).ok_or_else(taken)?;
+        let claimed = self.claim_everywhere(vec![(user.name.clone(), claim)], user.id).await?.pop();
+        let (_, claim) = claimed.ok_or_else(taken)?;
         let forms = vec![user.folded.clone(), user.skeleton.clone()];
         let held = self.store.accounts.holders(forms, expired_before(Timestamp::now())).await?;
         if held.values().all(|holder| *holder == user.id) { Ok(claim) } else { Err(taken()) }
@@ -384,6 +427,11 @@ impl Chat {
 
     /// Shows a new name or picture to everyone who may be looking at the old one.
     pub(super) fn shown_anew(&self, now: &UserRecord) {
+        self.show_anew(now);
+        self.tell_nodes(&Notice::Shown(now.id));
+    }
+
+    pub(super) fn show_anew(&self, now: &UserRecord) {
         if let Some(user) = self.users.online(now.id) {
             user.rename(now.name.clone());
             self.hub.rename(&user.author());
@@ -401,11 +449,17 @@ impl Chat {
 pub struct NameClaim {
     users: Arc<Users>,
     folded: Arc<str>,
+    /// Where the other nodes know of it.
+    elsewhere: Option<Box<(Arc<dyn Nodes>, UserId)>>,
 }
 
 impl Drop for NameClaim {
     fn drop(&mut self) {
         self.users.release(&self.folded);
+        if let Some(elsewhere) = &self.elsewhere {
+            let (nodes, user) = &**elsewhere;
+            nodes.release(&self.folded, *user);
+        }
     }
 }
 
@@ -424,7 +478,7 @@ pub(super) fn hash(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-pub(super) fn new_record(name: Arc<str>, email: Option<String>, role: Role) -> UserRecord {
+pub fn new_record(name: Arc<str>, email: Option<String>, role: Role) -> UserRecord {
     UserRecord {
         id: UserId::random(),
         folded: name::fold(&name),

@@ -538,7 +538,7 @@ impl LocalRoom {
             return;
         }
         let ((), due) = self.room.with_presence(|presence| presence.leave(connection.user.id));
-        self.hub.schedule(&self.room.id, due);
+        self.hub.presence_changed(&self.room, due);
         if self.readers.borrow().is_empty()
             && let Some(rooms) = self.rooms.upgrade()
             // Another room may have the id by now.

@@ -7,14 +7,15 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
+use super::presence::Heard;
 use super::room::Room;
 use super::tail::Segment;
 use super::user::{ConnectionId, User};
 use crate::error::Result;
-use crate::protocol::{Author, CloseCode, Kind, Ref, RoomId, Seq, UserId};
-use crate::store::{Announcement, Committed, RoomInfo, Watcher};
+use crate::protocol::{Author, CloseCode, Kind, Ref, RoomId, RoomKind, Seq, UserId};
+use crate::store::{Announcement, Committed, NodeId, RoomInfo, Tiding, Watcher};
 
 /// How much the tails may hold.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +123,14 @@ pub struct Hub {
     due_changed: Notify,
     stirred: Mutex<HashSet<RoomId>>,
     moved: Mutex<HashMap<(RoomId, UserId), Arc<User>>>,
+    /// Rooms in which somebody came or went here, of whom the other nodes have not been told. Held so that the last who
+    /// goes is told of, too.
+    untold: Mutex<HashMap<RoomId, Arc<Room>>>,
+    tell_tidings: mpsc::UnboundedSender<Tiding>,
+    tidings: Mutex<Option<mpsc::UnboundedReceiver<Tiding>>>,
+    /// How often the store was away and what may have changed meanwhile was not looked at yet: until then nothing is
+    /// delivered.
+    held_back: AtomicUsize,
 }
 
 /// When each room next has signals to push.
@@ -138,6 +147,7 @@ const STIRRED_EVERY: Duration = Duration::from_secs(1);
 
 impl Hub {
     pub fn new(workers: usize, limits: TailLimits) -> Self {
+        let (tell_tidings, tidings) = mpsc::unbounded_channel();
         Self {
             rooms: RwLock::default(),
             inboxes: (0..workers).map(|_| Arc::default()).collect(),
@@ -149,7 +159,16 @@ impl Hub {
             due_changed: Notify::new(),
             stirred: Mutex::default(),
             moved: Mutex::default(),
+            untold: Mutex::default(),
+            tell_tidings,
+            tidings: Mutex::new(Some(tidings)),
+            held_back: AtomicUsize::new(0),
         }
+    }
+
+    /// What the store tells beside what was committed; it is given once.
+    pub fn take_tidings(&self) -> Option<mpsc::UnboundedReceiver<Tiding>> {
+        self.tidings.lock().take()
     }
 
     pub fn inbox(&self, worker: usize) -> &Arc<Inbox> {
@@ -251,6 +270,62 @@ impl Hub {
         self.due_changed.notify_one();
     }
 
+    /// Somebody came to this room here, or went: those who look at it are told, and the other nodes.
+    pub fn presence_changed(&self, room: &Arc<Room>, due: Option<Instant>) {
+        self.schedule(&room.id, due);
+        self.untold.lock().entry(room.id.clone()).or_insert_with(|| room.clone());
+    }
+
+    /// The rooms of whose presence the other nodes are to be told.
+    pub fn take_untold(&self) -> Vec<Arc<Room>> {
+        std::mem::take(&mut *self.untold.lock()).into_values().collect()
+    }
+
+    /// Another node tells who came to a room and went.
+    pub fn hear_present(&self, room: &RoomId, heard: Heard) {
+        let Some(room) = self.room(room) else { return };
+        let ((), due) = room.with_presence(|presence| presence.hear(heard));
+        self.schedule(&room.id, due);
+    }
+
+    /// Nobody is present by this node any more.
+    pub fn lose_node(&self, node: &NodeId) {
+        for room in self.live_rooms() {
+            let ((), due) = room.with_presence(|presence| presence.lose(node));
+            self.schedule(&room.id, due);
+        }
+    }
+
+    /// Somebody who is present by another node.
+    pub fn elsewhere(&self, user: UserId) -> Option<Author> {
+        self.live_rooms().into_iter().find_map(|room| room.with_presence(|presence| presence.elsewhere(user)).0)
+    }
+
+    pub fn live_rooms(&self) -> Vec<Arc<Room>> {
+        self.rooms.read().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// What was held back since the store was away is delivered, to whom may still read it.
+    pub fn let_go(&self) {
+        // The store may have gone away again, or have come back without having been known to be away.
+        let _ = self.held_back.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1));
+        if self.held_back.load(Ordering::SeqCst) > 0 {
+            return;
+        }
+        for room in self.live_rooms() {
+            self.put_delivery(&room);
+        }
+        self.inboxes.iter().for_each(|inbox| inbox.ring());
+    }
+
+    fn put_delivery(&self, room: &Arc<Room>) {
+        for worker in 0..self.workers() {
+            if room.must_tell(worker) {
+                self.inboxes[worker].put(News::Deliver(room.clone()));
+            }
+        }
+    }
+
     /// Pushes signals as they fall due, for ever.
     pub async fn push_signals(&self) {
         let mut stirred = tokio::time::interval(STIRRED_EVERY);
@@ -273,9 +348,14 @@ impl Hub {
 
     /// Shows a user's new name in the presence of every live room.
     pub fn rename(&self, user: &Author) {
-        let rooms: Vec<_> = self.rooms.read().values().filter_map(Weak::upgrade).collect();
-        for room in rooms {
-            room.with_presence(|presence| presence.rename(user));
+        for room in self.live_rooms() {
+            let (is_here, _) = room.with_presence(|presence| {
+                presence.rename(user);
+                presence.has_untold()
+            });
+            if is_here {
+                self.presence_changed(&room, None);
+            }
         }
     }
 
@@ -320,10 +400,8 @@ impl Hub {
         room.end_rights(announcement);
         room.append(announcement);
         room.stirred.store(self.appends.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        for worker in 0..self.workers() {
-            if room.must_tell(worker) {
-                self.inboxes[worker].put(News::Deliver(room.clone()));
-            }
+        if self.held_back.load(Ordering::SeqCst) == 0 {
+            self.put_delivery(&room);
         }
         if announcement.deleted {
             self.rooms.write().remove(&announcement.room);
@@ -335,7 +413,7 @@ impl Hub {
 
     /// Drops the tails of the rooms that have been quiet longest, down to 7/8 of what is allowed.
     fn shrink_tails(&self) {
-        let mut rooms: Vec<_> = self.rooms.read().values().filter_map(Weak::upgrade).collect();
+        let mut rooms = self.live_rooms();
         rooms.sort_by_key(|room| room.stirred.load(Ordering::Relaxed));
         for room in rooms {
             if self.tail_bytes() <= self.limits.all_bytes / 8 * 7 {
@@ -358,6 +436,22 @@ impl Watcher for Hub {
             inbox.ring_after_commit();
         }
     }
+
+    fn told(&self, tiding: Tiding) {
+        match tiding {
+            Tiding::Stirred(room) => return self.stir(&room),
+            Tiding::Away => drop(self.held_back.fetch_add(1, Ordering::SeqCst)),
+            // A public room's readers need no right; if it is one no more, that is announced.
+            Tiding::Back => {
+                for room in self.live_rooms().iter().filter(|room| room.info().kind != RoomKind::Public) {
+                    room.doubt_rights();
+                }
+            }
+            _ => {}
+        }
+        // Nobody listens any more where the node is stopping.
+        let _ = self.tell_tidings.send(tiding);
+    }
 }
 
 impl Due {
@@ -374,7 +468,6 @@ impl Due {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::RoomKind;
 
     fn hub() -> Hub {
         Hub::new(1, TailLimits { room_bytes: 1 << 10, all_bytes: 1 << 12 })

@@ -47,20 +47,20 @@ impl Markers {
         self.moved.lock().get(&(room.clone(), user)).map(|moved| moved.marker)
     }
 
-    /// Writes what moved. On an error it is kept for the next time.
-    pub async fn write(&self, directory: &dyn Directory) -> Result<()> {
+    /// Writes what moved, and says whose markers those were. On an error it is kept for the next time.
+    pub async fn write(&self, directory: &dyn Directory) -> Result<Vec<(RoomId, UserId)>> {
         let moved = self.take_stock();
         if moved.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         directory.set_markers(moved.clone()).await?;
         let mut all = self.moved.lock();
-        for (key, marker) in moved {
-            if let Some(moved) = all.get_mut(&key).filter(|moved| moved.marker == marker) {
+        for (key, marker) in &moved {
+            if let Some(moved) = all.get_mut(key).filter(|moved| moved.marker == *marker) {
                 moved.written = true;
             }
         }
-        Ok(())
+        Ok(moved.into_keys().collect())
     }
 
     /// Forgets what was written the last time; gives what is to be written now.
@@ -82,7 +82,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_just_written_is_known_for_one_round_more() {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { dir: dir.path().into(), durability: Durability::Full };
+        let options = Options { dir: dir.path().into(), durability: Durability::Full, redis: None };
         let hub = Hub::new(1, TailLimits { room_bytes: 1, all_bytes: 1 });
         let store = store::open(&options, Arc::new(hub)).unwrap();
         let (markers, lobby, bob) = (Markers::default(), RoomId::lobby(), UserId::random());

@@ -12,6 +12,7 @@ pub mod link;
 mod marker;
 pub mod message;
 pub mod name;
+mod nodes;
 mod password;
 pub mod people;
 pub mod picture;
@@ -27,11 +28,11 @@ pub mod worker;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
@@ -39,9 +40,10 @@ use self::avatar::Wanted;
 use self::hub::{Hub, News, TailLimits};
 use self::limit::{Limiter, Rates};
 use self::marker::Markers;
+use self::nodes::Notice;
 use self::password::Passwords;
 use self::place::{Join, Place};
-use self::provider::{Errands, Provider, ProviderSettings};
+use self::provider::{Provider, ProviderSettings};
 use self::room::Room;
 use self::user::{User, Users};
 use crate::error::{Error, Fatal, Result};
@@ -53,7 +55,7 @@ use crate::protocol::{
 };
 use crate::store::{
     Append, Completion, Directory, Effect, Joined, Log, Messages, NewUser, Page, Right, RoomInfo, Secrets, Span, Store,
-    TokenHash, Unread, UserRecord, Watcher, Window,
+    Tiding, TokenHash, Unread, UserRecord, Watcher, Window,
 };
 
 /// `hello` lists at most so many rooms.
@@ -105,16 +107,18 @@ pub struct Chat {
     /// Pictures to be fetched, and who fetches them.
     pictures_wanted: (mpsc::Sender<Wanted>, tokio::sync::Mutex<mpsc::Receiver<Wanted>>),
     providers: Vec<Provider>,
-    /// Who has left for a provider.
-    errands: Errands,
     /// Links to be mailed, and who mails them.
     mails_wanted: (mpsc::Sender<String>, tokio::sync::Mutex<mpsc::Receiver<String>>),
     /// Turns to decode a picture.
     decoding: Arc<Semaphore>,
-    /// Second factors that were offered and not yet confirmed, and when.
-    offered_factors: Mutex<HashMap<UserId, (Vec<u8>, Timestamp)>>,
     /// How often sessions were ended, or what a user may do was changed, since the start.
     changes: AtomicU64,
+    /// What the store and the other nodes tell.
+    tidings: tokio::sync::Mutex<mpsc::UnboundedReceiver<Tiding>>,
+    /// Rooms of which the other nodes are to be asked who is present in them, and who asks.
+    newly_live: (mpsc::UnboundedSender<RoomId>, tokio::sync::Mutex<mpsc::UnboundedReceiver<RoomId>>),
+    /// The store cannot be reached.
+    away: AtomicBool,
     /// By which guests are known again that have no session, to this process alone.
     guest_key: TokenHash,
     /// This process, for whoever reads a log of several.
@@ -151,19 +155,24 @@ impl Chat {
         }
         let lobby = store.directory.room(&lobby.id).await.map_err(Fatal::Lobby)?.unwrap_or(lobby);
         let place = store.moderation.settings().await.map_err(Fatal::Lobby)?;
-        let place = if place.is_empty() { Ok(Place::default()) } else { serde_json::from_str(&place) };
-        let place = place.map_err(|error| Fatal::Settings(error.to_string()))?;
+        let place = place::parse_place(&place).map_err(|error| Fatal::Settings(error.to_string()))?;
         let room = hub.enliven(lobby);
+        room.hold(store.log.watch(&room.id).await.map_err(Fatal::Lobby)?);
         let position = store.log.position(&room.id).await.map_err(Fatal::Lobby)?;
         room.learn(position.ok_or_else(|| Fatal::Lobby(Error::NoRoom(room.id.to_string())))?);
         let (want, wanted) = mpsc::channel(PICTURES_WANTED);
+        let tidings = hub.take_tidings().expect("nobody else hears a new hub");
+        let (live, newly_live) = mpsc::unbounded_channel();
+        let node = match store.nodes.node() {
+            alone if alone.is_empty() => format!("{:08x}", Uuid::now_v7().as_u128() & 0xffff_ffff),
+            node => node,
+        };
         let (mail, mailed) = mpsc::channel(MAILS_WANTED);
         let chat = Arc::new(Self {
             hub,
             users: Arc::default(),
             limiter: Arc::new(Limiter::new(settings.rates)),
             providers: settings.providers.iter().cloned().map(Provider::new).collect(),
-            errands: Errands::default(),
             mails_wanted: (mail, tokio::sync::Mutex::new(mailed)),
             settings,
             store,
@@ -174,12 +183,15 @@ impl Chat {
             banned_addresses: RwLock::default(),
             pictures_wanted: (want, tokio::sync::Mutex::new(wanted)),
             decoding: Arc::new(Semaphore::new(1)),
-            offered_factors: Mutex::default(),
             changes: AtomicU64::new(0),
+            tidings: tokio::sync::Mutex::new(tidings),
+            newly_live: (live, tokio::sync::Mutex::new(newly_live)),
+            away: AtomicBool::new(false),
+            node,
             guest_key: auth::Token::new().map_err(Fatal::Lobby)?.hash(),
-            node: format!("{:08x}", Uuid::now_v7().as_u128() & 0xffff_ffff),
             lobby: room,
         });
+        chat.ask_presence_in(&chat.lobby.id);
         chat.learn_bans().await.map_err(Fatal::Lobby)?;
         Ok(chat)
     }
@@ -199,8 +211,6 @@ impl Chat {
                     tracing::warn!(%error, "cannot end old sessions");
                 }
                 self.limiter.forget();
-                let offered_since = Timestamp::now() - EXPIRE_EVERY;
-                self.offered_factors.lock().retain(|_, (_, at)| *at > offered_since);
                 tokio::time::sleep(EXPIRE_EVERY).await;
             }
         };
@@ -216,7 +226,16 @@ impl Chat {
                 }
             }
         };
-        tokio::join!(self.hub.push_signals(), markers, sessions, purge, self.fetch_pictures(), self.mail_links());
+        let nodes = async { tokio::join!(self.hear_tidings(), self.tell_presence(), self.ask_presence()) };
+        tokio::join!(
+            nodes,
+            self.hub.push_signals(),
+            markers,
+            sessions,
+            purge,
+            self.fetch_pictures(),
+            self.mail_links()
+        );
     }
 
     /// Writes what is not written yet, and closes the store. Blocks.
@@ -228,6 +247,17 @@ impl Chat {
     /// The end of the sentence "an acknowledged message is …".
     pub fn worth(&self) -> String {
         self.store.log.worth()
+    }
+
+    /// Whether the store cannot be reached just now.
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::SeqCst)
+    }
+
+    /// Sends everyone away, who come back to another node or to the next process; the other nodes are told at once.
+    pub fn drain(&self) {
+        self.hub.tell_all(|| News::Drain);
+        self.store.nodes.leave();
     }
 
     pub fn node(&self) -> &str {
@@ -367,10 +397,14 @@ impl Chat {
     async fn enliven(&self, user: &User, id: &RoomId) -> Result<Arc<Room>> {
         let no_room = || Error::NoRoom(id.to_string());
         let room = self.hub.enliven(self.standing(user, id).await?.info);
+        if !room.is_watched() {
+            room.hold(self.log().watch(id).await?);
+        }
         loop {
             room.learn_info(self.directory().room(id).await?.ok_or_else(no_room)?);
             let position = self.log().position(id).await?.ok_or_else(no_room)?;
             if room.learn(position) {
+                self.ask_presence_in(id);
                 return Ok(room);
             }
         }
@@ -401,8 +435,11 @@ impl Chat {
     /// The user is typing in a room that they are subscribed to.
     pub fn typing(&self, user: &User, room: &Room) {
         let author = user.author();
-        let ((), due) = room.with_presence(|presence| presence.typing(author, Instant::now()));
+        let (is_news, due) = room.with_presence(|presence| presence.typing(author.clone(), Instant::now()));
         self.hub.schedule(&room.id, due);
+        if is_news {
+            self.tell_typing(&room.id, author);
+        }
     }
 
     /// The name behind a user's generated picture.
@@ -496,11 +533,15 @@ impl Chat {
         }
         let folded: Vec<Vec<String>> =
             candidates.iter().map(|names| names.iter().map(|name| name::fold(name)).collect()).collect();
-        let held = self.store.accounts.holders(folded.concat(), auth::expired_before(Timestamp::now())).await?;
+        let names = folded.concat();
+        let elsewhere = self.store.nodes.held(names.clone()).await?;
+        let elsewhere =
+            names.iter().cloned().zip(elsewhere).filter_map(|(name, holder)| Some((name, holder?))).collect();
+        let held = self.store.accounts.holders(names, auth::expired_before(Timestamp::now())).await?;
         let mut mentioned = Vec::new();
         for names in folded {
             for name in names {
-                let Some(id) = self.called(&name, &held).await? else { continue };
+                let Some(id) = self.called(&name, &elsewhere, &held).await? else { continue };
                 if !mentioned.contains(&id) {
                     mentioned.push(id);
                 }
@@ -511,8 +552,13 @@ impl Chat {
     }
 
     /// Who is called just this; an account whose name only looks like it is not meant.
-    async fn called(&self, folded: &str, held: &HashMap<String, UserId>) -> Result<Option<UserId>> {
-        if let Some(holder) = self.users.holder(folded) {
+    async fn called(
+        &self,
+        folded: &str,
+        elsewhere: &HashMap<String, UserId>,
+        held: &HashMap<String, UserId>,
+    ) -> Result<Option<UserId>> {
+        if let Some(holder) = self.users.holder(folded).or_else(|| elsewhere.get(folded).copied()) {
             return Ok(Some(holder));
         }
         let Some(holder) = held.get(folded) else { return Ok(None) };
@@ -559,8 +605,10 @@ impl Chat {
     }
 
     async fn write_markers(&self) {
-        if let Err(error) = self.markers.write(self.directory()).await {
-            tracing::warn!(%error, "cannot write read markers; they are kept for the next time");
+        match self.markers.write(self.directory()).await {
+            Ok(moved) if moved.is_empty() => {}
+            Ok(moved) => self.tell_nodes(&Notice::Markers(moved)),
+            Err(error) => tracing::warn!(%error, "cannot write read markers; they are kept for the next time"),
         }
     }
 }

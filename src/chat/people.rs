@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::auth::{Visitor, expired_before, new_record};
 use super::limit::network;
+use super::nodes::{Closed, Notice};
 use super::place::line;
-use super::user::FOR_EVER;
+use super::user::{FOR_EVER, User};
 use super::{Chat, News};
 use crate::error::{Error, Result};
-use crate::protocol::{Author, CloseCode, Content, Event, Kind, Push, Role, RoomId, Seq, UserId};
+use crate::protocol::{Author, Content, Event, Kind, Push, Role, RoomId, Seq, UserId};
 use crate::store::{AuditEntry, Ban, Report, Span, UserChange, UserRecord, Which};
 
 const REASON_CHARS: usize = 500;
@@ -95,10 +96,15 @@ impl Chat {
             id: user.id,
             name: user.name,
             role: user.role,
-            online: self.users.online(user.id).is_some(),
+            online: self.is_online(user.id),
             muted_until: shown(user.muted_until),
             banned_until: shown(user.banned_until),
         }
+    }
+
+    /// Whether somebody is connected to this node, or present by another.
+    pub(super) fn is_online(&self, user: UserId) -> bool {
+        self.users.online(user).is_some() || self.hub.elsewhere(user).is_some()
     }
 
     /// A user; a guest who has said nothing yet is known by being connected.
@@ -106,8 +112,9 @@ impl Chat {
         if let Some(record) = self.store.accounts.user(user).await? {
             return Ok(record);
         }
-        let guest = self.users.online(user).ok_or(Error::NoUser)?;
-        Ok(UserRecord { id: user, ..new_record(guest.name(), None, Role::Guest) })
+        let here = self.users.online(user).map(|guest| guest.author());
+        let guest = here.or_else(|| self.hub.elsewhere(user)).ok_or(Error::NoUser)?;
+        Ok(UserRecord { id: user, ..new_record(guest.name, None, Role::Guest) })
     }
 
     /// Gives somebody a role in the place: an admin one below their own to whom is below them; the owner any.
@@ -143,7 +150,7 @@ impl Chat {
         if other.role.is_guest() {
             self.end_sessions(other.id, Which::OfPeople).await?;
         }
-        self.close_connections(other.id, |_| true, CloseCode::SessionEnded);
+        self.close_connections(other.id, Closed::SessionEnded);
         self.note(&visitor.user.author(), "kick", &other.name, "").await
     }
 
@@ -163,7 +170,7 @@ impl Chat {
             self.ban_addresses_of(&other, until, &reason).await?;
         }
         // First, so that they are told not to come back; who has just come in is told that the session ended.
-        self.close_connections(other.id, |_| true, CloseCode::Policy);
+        self.close_connections(other.id, Closed::Banned);
         self.end_sessions(other.id, Which::All).await?;
         let detail = if reason.is_empty() { in_minutes(minutes) } else { format!("{}: {reason}", in_minutes(minutes)) };
         self.note(&visitor.user.author(), "ban", &other.name, &detail).await
@@ -175,13 +182,30 @@ impl Chat {
         if let Some(user) = self.users.online(guest.id) {
             addresses.extend(user.addresses().into_iter().map(|address| network(address).to_string()));
         }
+        self.tell_nodes(&Notice::Banned { user: guest.author(), until, reason: reason.to_owned() });
+        self.ban_addresses(&guest.author(), addresses, until, reason).await
+    }
+
+    /// Bans addresses for a guest who comes from there.
+    pub(super) async fn ban_addresses(
+        &self,
+        guest: &Author,
+        mut addresses: Vec<String>,
+        until: Timestamp,
+        reason: &str,
+    ) -> Result<()> {
         addresses.sort_unstable();
         addresses.dedup();
         for address in addresses.into_iter().filter(|address| !address.is_empty()) {
             let until = (until < FOR_EVER).then_some(until);
-            let (user, reason) = (guest.author(), reason.to_owned());
+            let (user, reason) = (guest.clone(), reason.to_owned());
             self.store.moderation.ban(Ban { address, user, until, reason, at: Timestamp::now() }).await?;
         }
+        self.bans_changed().await
+    }
+
+    async fn bans_changed(&self) -> Result<()> {
+        self.tell_nodes(&Notice::Bans);
         self.learn_bans().await
     }
 
@@ -201,7 +225,7 @@ impl Chat {
             Err(error) => return Err(error),
         };
         self.store.moderation.lift_bans(other).await?;
-        self.learn_bans().await?;
+        self.bans_changed().await?;
         self.note(&visitor.user.author(), "unban", &name, "").await
     }
 
@@ -233,6 +257,10 @@ impl Chat {
     async fn change_other(&self, other: UserId, change: UserChange) -> Result<()> {
         if let Some(guest) = self.users.online(other) {
             self.store_guest(&guest).await?;
+        } else if let Some(guest) = self.hub.elsewhere(other) {
+            let guest = User::guest(guest.id, guest.name);
+            guest.set_lobby_read(self.lobby_head());
+            self.store_guest(&guest).await?;
         }
         let now = self.store.accounts.change_user(other, change, expired_before(Timestamp::now())).await?;
         self.user_changed(&now);
@@ -243,6 +271,12 @@ impl Chat {
     pub(super) fn user_changed(&self, now: &UserRecord) {
         // Counted before the user is looked for: whose connection is on its way in sees the count.
         self.changes.fetch_add(1, Ordering::AcqRel);
+        self.show_rights(now);
+        self.tell_nodes(&Notice::User(now.id));
+    }
+
+    /// Lets the user's connections to this node know.
+    pub(super) fn show_rights(&self, now: &UserRecord) {
         let Some(user) = self.users.online(now.id) else { return };
         user.update(now);
         let json: Arc<str> = Push::Me { role: now.role, muted_until: user.muted_until() }.json().into();
@@ -257,7 +291,7 @@ impl Chat {
         if other == visitor.user.id {
             return Err(Error::NotAllowed("expected somebody else"));
         }
-        if ignored && self.store.accounts.user(other).await?.is_none() && self.users.online(other).is_none() {
+        if ignored && self.store.accounts.user(other).await?.is_none() && !self.is_online(other) {
             return Err(Error::NoUser);
         }
         self.store.moderation.ignore(visitor.user.id, other, ignored).await

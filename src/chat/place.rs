@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::auth::Visitor;
 use super::limit::network;
+use super::nodes::Notice;
 use super::provider::{Provider, ProviderView};
 use super::user::{FOR_EVER, in_words};
 use super::{Chat, News};
@@ -55,7 +56,7 @@ impl Join {
 }
 
 /// What the owner decides, as it is stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Place {
     pub name: String,
@@ -148,7 +149,8 @@ impl Chat {
             return Err(Error::NotAllowed("the option --join says who may come in"));
         }
         let _changing = self.changing_place.lock().await;
-        let mut place = (*self.place()).clone();
+        // Another node may have just changed it.
+        let mut place = self.stored_place().await?;
         if let Some(name) = name {
             place.name = line("name", &name, 1, NAME_CHARS)?;
         }
@@ -170,7 +172,7 @@ impl Chat {
     /// Somebody has become the owner: the server offers that no more.
     pub(super) async fn set_owned(&self) -> Result<()> {
         let _changing = self.changing_place.lock().await;
-        let place = Place { owned: true, ..(*self.place()).clone() };
+        let place = Place { owned: true, ..self.stored_place().await? };
         self.set_place(place).await
     }
 
@@ -180,13 +182,35 @@ impl Chat {
             Error::Internal
         })?;
         self.store.moderation.set_settings(json).await?;
+        self.show_place(place);
+        self.tell_nodes(&Notice::Place);
+        Ok(())
+    }
+
+    /// Reads the place's settings anew.
+    pub(super) async fn learn_place(&self) -> Result<()> {
+        let place = self.stored_place().await?;
+        if place != *self.place() {
+            self.show_place(place);
+        }
+        Ok(())
+    }
+
+    async fn stored_place(&self) -> Result<Place> {
+        let json = self.store.moderation.settings().await?;
+        parse_place(&json).map_err(|error| {
+            tracing::error!(%error, "the place's settings cannot be read");
+            Error::Internal
+        })
+    }
+
+    fn show_place(&self, place: Place) {
         let place = Arc::new(place);
         *self.place.write() = place.clone();
         let look = PlaceLook { name: &place.name, welcome: &place.welcome, accent: place.accent.as_deref() };
         let push = Push::Place(look);
         let json: Arc<str> = push.json().into();
         self.hub.tell_all(|| News::TellAll { json: json.clone() });
-        Ok(())
     }
 
     /// Whether somebody without session and link may come in, and look around.
@@ -223,6 +247,11 @@ impl Chat {
         *self.banned_addresses.write() = bans;
         Ok(())
     }
+}
+
+/// The settings as the store has them: nothing, where they never were set.
+pub(super) fn parse_place(json: &str) -> serde_json::Result<Place> {
+    if json.is_empty() { Ok(Place::default()) } else { serde_json::from_str(json) }
 }
 
 /// A line of text, trimmed, of so many characters.

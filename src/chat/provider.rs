@@ -6,15 +6,15 @@ mod enter;
 mod oauth;
 mod openid;
 
-use std::collections::VecDeque;
 use std::error;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use oauth2::{AsyncHttpClient, ClientSecret, HttpRequest, HttpResponse, PkceCodeVerifier};
 use openidconnect::Nonce;
-use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::openid::Metadata;
 use super::Chat;
@@ -26,8 +26,6 @@ use crate::store::TokenHash;
 
 /// Who left comes back within this time.
 pub const ERRAND_LASTS: Duration = Duration::from_mins(10);
-/// More are not remembered: whoever left first is forgotten first.
-const ERRANDS: usize = 10_000;
 /// A longer path or link is not carried along.
 const CARRIED_BYTES: usize = 512;
 /// What a provider answers is not longer.
@@ -206,9 +204,9 @@ pub struct Arrival {
     pub next: String,
 }
 
-/// What a browser was sent to a provider for.
+/// What a browser was sent to a provider for. Kept by its state, so that any node can end it, once.
+#[derive(Serialize, Deserialize)]
 struct Errand {
-    state: TokenHash,
     browser: TokenHash,
     provider: String,
     nonce: Nonce,
@@ -217,34 +215,6 @@ struct Errand {
     next: String,
     invite: Option<String>,
     asker: Option<UserId>,
-    begun: Instant,
-}
-
-/// The errands under way, the oldest first.
-#[derive(Default)]
-pub(super) struct Errands(Mutex<VecDeque<Errand>>);
-
-impl Errands {
-    fn begin(&self, errand: Errand) {
-        let mut errands = self.0.lock();
-        while errands.len() >= ERRANDS || errands.front().is_some_and(Errand::is_over) {
-            errands.pop_front();
-        }
-        errands.push_back(errand);
-    }
-
-    /// The errand with this state, which nobody can end again, whoever has tried it.
-    fn end(&self, state: TokenHash) -> Option<Errand> {
-        let mut errands = self.0.lock();
-        let at = errands.iter().position(|errand| errand.state == state)?;
-        errands.remove(at).filter(|errand| !errand.is_over())
-    }
-}
-
-impl Errand {
-    fn is_over(&self) -> bool {
-        self.begun.elapsed() > ERRAND_LASTS
-    }
 }
 
 /// Somebody as their provider describes them.
@@ -285,8 +255,7 @@ impl Chat {
             ProviderKind::OAuth(oauth) => oauth::leave(provider, oauth, &redirect, state.as_str())?,
         };
         let carried = |text: &&str| text.len() <= CARRIED_BYTES;
-        self.errands.begin(Errand {
-            state: state.hash(),
+        let errand = Errand {
             browser: browser.hash(),
             provider: provider.settings.id.clone(),
             nonce,
@@ -295,8 +264,9 @@ impl Chat {
             next: wish.next.filter(carried).filter(|next| is_local(next)).unwrap_or("/").to_owned(),
             invite: wish.invite.filter(carried).map(ToOwned::to_owned),
             asker: wish.asker,
-            begun: Instant::now(),
-        });
+        };
+        let word = serde_json::to_string(&errand).map_err(|_| Error::Internal)?;
+        self.store.nodes.keep(kept_by(state.as_str()), word, ERRAND_LASTS).await?;
         Ok(Departure { url, browser })
     }
 
@@ -309,7 +279,8 @@ impl Chat {
         device: &Device,
     ) -> Result<Arrival, Refusal> {
         let provider = self.provider(provider)?;
-        let errand = self.errands.end(hash(back.state)).ok_or(Refusal::State)?;
+        let word = self.store.nodes.take(kept_by(back.state)).await?.ok_or(Refusal::State)?;
+        let errand: Errand = serde_json::from_str(&word).map_err(|_| Refusal::State)?;
         // Who left as somebody comes back as the same, or not at all.
         let asker = asker.filter(|visitor| errand.asker == Some(visitor.user.id));
         if errand.browser != hash(back.browser)
@@ -352,6 +323,11 @@ impl Chat {
     }
 }
 
+/// By its hash: what is kept shows no secret that somebody could come back with.
+fn kept_by(state: &str) -> String {
+    format!("errand:{}", BASE64_URL_SAFE_NO_PAD.encode(hash(state)))
+}
+
 /// Whether a browser that is sent there stays with this server: what looks like a path can lead elsewhere.
 fn is_local(next: &str) -> bool {
     let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
@@ -361,43 +337,6 @@ fn is_local(next: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn errand(state: &str, begun: Instant) -> Errand {
-        Errand {
-            state: hash(state),
-            browser: hash("browser"),
-            provider: "github".to_owned(),
-            nonce: Nonce::new(String::new()),
-            verifier: PkceCodeVerifier::new("v".repeat(43)),
-            redirect: String::new(),
-            next: "/".to_owned(),
-            invite: None,
-            asker: None,
-            begun,
-        }
-    }
-
-    #[test]
-    fn nobody_comes_back_from_an_errand_twice_or_too_late() {
-        let errands = Errands::default();
-        errands.begin(errand("in time", Instant::now()));
-        assert!(errands.end(hash("another")).is_none());
-        assert!(errands.end(hash("in time")).is_some());
-        assert!(errands.end(hash("in time")).is_none());
-        let Some(long_ago) = Instant::now().checked_sub(ERRAND_LASTS + Duration::from_secs(1)) else { return };
-        errands.begin(errand("too late", long_ago));
-        assert!(errands.end(hash("too late")).is_none());
-    }
-
-    #[test]
-    fn only_so_many_errands_are_remembered() {
-        let errands = Errands::default();
-        for n in 0..=ERRANDS {
-            errands.begin(errand(&n.to_string(), Instant::now()));
-        }
-        assert!(errands.end(hash("0")).is_none(), "the oldest gives way");
-        assert!(errands.end(hash(&ERRANDS.to_string())).is_some());
-    }
 
     #[test]
     fn a_secret_is_not_shown() {

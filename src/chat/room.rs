@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::presence::{Change, Presence};
 use super::tail::{FellOff, Segment, Tail, View};
 use crate::protocol::{Author, Cursor, Epoch, Position, Presence as PresencePush, Push, RoomId, RoomKind, Seq, UserId};
-use crate::store::{Announcement, RoomInfo};
+use crate::store::{Announcement, RoomInfo, Watch};
 
 pub struct Room {
     pub id: RoomId,
@@ -21,6 +21,8 @@ pub struct Room {
     ended: Mutex<Ended>,
     state: Mutex<State>,
     presence: Mutex<Presence>,
+    /// By which it hears of all that is committed, as long as it lives.
+    watch: Mutex<Option<Watch>>,
     workers: Box<[WorkerMark]>,
     /// The bytes in the tails of all rooms of this node.
     all_tails: Arc<AtomicUsize>,
@@ -92,6 +94,7 @@ impl Room {
             ended: Mutex::default(),
             state: Mutex::new(State { epoch: None, oldest: None, tail: Tail::new(0, tail_bytes), revision: 0 }),
             presence: Mutex::default(),
+            watch: Mutex::default(),
             workers: (0..workers).map(|_| WorkerMark::default()).collect(),
             all_tails,
             stirred: AtomicU64::new(0),
@@ -100,6 +103,15 @@ impl Room {
 
     pub fn info(&self) -> Arc<RoomInfo> {
         self.info.lock().info.clone()
+    }
+
+    /// It hears of all that is committed from here on.
+    pub fn hold(&self, watch: Watch) {
+        *self.watch.lock() = Some(watch);
+    }
+
+    pub fn is_watched(&self) -> bool {
+        self.watch.lock().is_some()
     }
 
     /// Takes note of what the store says that the room is, asked since it is live.
@@ -141,6 +153,13 @@ impl Room {
             ended.all = number;
         }
         self.rights.store(number, Ordering::Release);
+    }
+
+    /// Whoever has a right to read must ask for it again.
+    pub fn doubt_rights(&self) {
+        let mut ended = self.ended.lock();
+        ended.all = self.rights.load(Ordering::Acquire) + 1;
+        self.rights.store(ended.all, Ordering::Release);
     }
 
     /// Where the log stands; `None` until `learn` was called.
@@ -325,6 +344,10 @@ impl State {
     fn hear(&mut self, announcement: &Announcement, segment: Option<Segment>) {
         // What is heard before the store was asked is kept, since the answer may be older.
         self.enter(announcement.epoch);
+        if let Some(position) = announcement.began {
+            self.oldest = self.oldest.map(|_| position.oldest);
+            self.tail.advance(position.head);
+        }
         if let Some(segment) = segment
             && segment.last() > self.tail.head()
         {
@@ -374,5 +397,16 @@ mod tests {
         assert_eq!(room.over(bob, between), None, "he was let in again");
         room.end_rights(&Announcement { shut: true, ..announcement() });
         assert_eq!((room.over(ann, between), room.over(ann, room.rights())), (Some(Over::Doubtful), None));
+    }
+
+    #[test]
+    fn a_reader_of_a_former_life_is_sent_to_the_head_of_the_new_one() {
+        let room = Room::new(private(), 1, 1 << 10, Arc::default());
+        assert!(room.learn(Position { epoch: Epoch(1), oldest: 1, head: 9 }));
+        let position = Position { epoch: Epoch(2), oldest: 3, head: 7 };
+        let began = Announcement { began: Some(position), ..Announcement::new(room.id.clone(), Epoch(2), Vec::new()) };
+        room.append(&began);
+        let ahead = room.view_after(Cursor { epoch: Epoch(1), seq: 9 }, &mut View::default());
+        assert_eq!((ahead, room.position()), (Ahead::Reset(position), Some(position)));
     }
 }

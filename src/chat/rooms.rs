@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Visitor;
 use super::limit::SLOWEST;
+use super::nodes::Notice;
 use super::place::line;
 use super::user::User;
 use super::{Chat, News, name, room_state};
@@ -173,6 +174,7 @@ impl Chat {
             self.note(&user.author(), "room", &info.name, kind.as_str()).await?;
         }
         self.hub.stir(room);
+        self.tell_nodes(&Notice::Room(room.clone()));
         self.room_view(user, room).await
     }
 
@@ -484,9 +486,19 @@ impl Chat {
 
     /// Lets a user's connections know that they have joined a room, or left it.
     pub(super) fn told_member(&self, user: UserId, room: &RoomId, joined: bool) {
+        self.show_member(user, room, joined, None);
+        self.tell_nodes(&Notice::Member { user, room: room.clone(), joined, gone: None });
+    }
+
+    /// Lets the user's connections to this node know, with a push that says it to those who left.
+    pub(super) fn show_member(&self, user: UserId, room: &RoomId, joined: bool, gone: Option<&Arc<str>>) {
         let Some(user) = self.users.online(user) else { return };
         for (worker, connections) in user.connections(|_| true) {
+            let tell = gone.map(|json| News::Tell { connections: connections.clone(), json: json.clone() });
             self.hub.tell(worker, News::Member { connections, room: room.clone(), joined });
+            if let Some(tell) = tell {
+                self.hub.tell(worker, tell);
+            }
         }
         if joined {
             self.hub.marker_moved(room, &user);
@@ -494,12 +506,8 @@ impl Chat {
     }
 
     fn told_gone(&self, user: UserId, room: &RoomId, gone: String) {
-        self.told_member(user, room, false);
-        let Some(user) = self.users.online(user) else { return };
-        let gone: Arc<str> = gone.into();
-        for (worker, connections) in user.connections(|_| true) {
-            self.hub.tell(worker, News::Tell { connections, json: gone.clone() });
-        }
+        self.show_member(user, room, false, Some(&gone.as_str().into()));
+        self.tell_nodes(&Notice::Member { user, room: room.clone(), joined: false, gone: Some(gone) });
     }
 
     /// What the members who are online are told when the room is no more.
@@ -509,7 +517,7 @@ impl Chat {
             let (members, _) = self.directory().members(room, after, MEMBERS_AT_ONCE).await?;
             let Some(last) = members.last() else { return Ok(told) };
             after = Some(last.user.id);
-            for member in members.iter().filter(|member| self.users.online(member.user.id).is_some()) {
+            for member in members.iter().filter(|member| self.is_online(member.user.id)) {
                 if let Some(joined) = self.directory().member(room, member.user.id).await? {
                     let gone = Push::Room(RoomState { gone: true, ..room_state(&joined) });
                     told.push((member.user.id, gone.json()));

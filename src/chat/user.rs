@@ -143,6 +143,15 @@ impl User {
         shown.links.iter().filter_map(|link| link.source.as_ref().map(|source| source.address)).collect()
     }
 
+    /// The sessions by which the user's connections came in, each once.
+    pub fn sessions(&self) -> Vec<TokenHash> {
+        let shown = self.shown.lock();
+        let mut sessions: Vec<_> = shown.links.iter().filter_map(|link| link.session.as_deref().copied()).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
+    }
+
     /// The user's connections by worker, those that `which` picks.
     pub fn connections(&self, which: impl Fn(&Link) -> bool) -> HashMap<usize, Vec<ConnectionId>> {
         let mut by_worker: HashMap<usize, Vec<ConnectionId>> = HashMap::new();
@@ -185,6 +194,10 @@ impl Drop for Changing {
 impl Users {
     pub fn online(&self, id: UserId) -> Option<Arc<User>> {
         self.online.lock().get(id).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<User>> {
+        self.online.lock().iter().cloned().collect()
     }
 
     /// Adds a connection; the user that is online already stands for the one given.

@@ -18,7 +18,7 @@ use super::user::ConnectionId;
 use super::{Chat, Open};
 use crate::error::{Error, Result};
 use crate::protocol::{CloseCode, Cursor, Ref, RoomId, Seq, UserId};
-use crate::store::Span;
+use crate::store::{Span, Watch};
 
 /// What a reader that catches up reads from the store at once.
 const PAGE_EVENTS: usize = 512;
@@ -70,7 +70,7 @@ pub struct Worker {
     listeners: RefCell<ById<Rc<Listener>>>,
     rooms: Rc<LocalRooms>,
     /// Who has joined which room, of the connections here; not of the lobby, which everyone has joined.
-    joined: RefCell<HashMap<RoomId, Vec<ConnectionId>>>,
+    joined: RefCell<HashMap<RoomId, Joined>>,
     /// Rooms that connections here have posted to of late without reading along: live, a post asks no store.
     kept: RefCell<VecDeque<Arc<Room>>>,
     /// Rooms with something to deliver, taking turns.
@@ -82,6 +82,12 @@ pub struct Worker {
     unread_changed: Notify,
     view: RefCell<View>,
     draining: Cell<bool>,
+}
+
+/// Connections that have joined a room, which is followed for them.
+struct Joined {
+    connections: Vec<ConnectionId>,
+    _follow: Watch,
 }
 
 impl Worker {
@@ -161,7 +167,7 @@ impl Worker {
 
     pub fn add(&self, connection: Rc<Connection>, joined: impl IntoIterator<Item = RoomId>) {
         for room in joined.into_iter().filter(|room| *room != RoomId::lobby()) {
-            self.joined.borrow_mut().entry(room).or_default().push(connection.id);
+            self.join(&room, &[connection.id]);
         }
         if self.draining.get() {
             connection.close(CloseCode::GoingAway);
@@ -196,9 +202,9 @@ impl Worker {
     pub fn remove(&self, connection: &Connection) {
         self.retire(connection);
         self.connections.borrow_mut().remove(connection.id);
-        self.joined.borrow_mut().retain(|_, connections| {
-            connections.retain(|id| *id != connection.id);
-            !connections.is_empty()
+        self.joined.borrow_mut().retain(|_, joined| {
+            joined.connections.retain(|id| *id != connection.id);
+            !joined.connections.is_empty()
         });
     }
 
@@ -225,7 +231,7 @@ impl Worker {
         if !was_there {
             let author = connection.user.author();
             let ((), due) = room.with_presence(|presence| presence.enter(author));
-            self.chat.hub.schedule(&room.id, due);
+            self.chat.hub.presence_changed(room, due);
         }
         connection.nudge();
     }
@@ -401,14 +407,24 @@ impl Worker {
     }
 
     fn change_member(&self, ids: &[ConnectionId], room: &RoomId, joined: bool) {
-        let mut rooms = self.joined.borrow_mut();
-        let members = rooms.entry(room.clone()).or_default();
-        members.retain(|id| !ids.contains(id));
         if joined {
-            members.extend(ids);
-        } else if members.is_empty() {
+            return self.join(room, ids);
+        }
+        let mut rooms = self.joined.borrow_mut();
+        let Some(members) = rooms.get_mut(room) else { return };
+        members.connections.retain(|id| !ids.contains(id));
+        if members.connections.is_empty() {
             rooms.remove(room);
         }
+    }
+
+    fn join(&self, room: &RoomId, ids: &[ConnectionId]) {
+        let mut rooms = self.joined.borrow_mut();
+        let joined = rooms
+            .entry(room.clone())
+            .or_insert_with(|| Joined { connections: Vec::new(), _follow: self.chat.log().follow(room) });
+        joined.connections.retain(|id| !ids.contains(id));
+        joined.connections.extend(ids);
     }
 
     /// Tells connections what they have not read, one after the other, for ever. What is stirred meanwhile waits for
@@ -443,7 +459,7 @@ impl Worker {
             if room == RoomId::lobby() {
                 connections.iter().for_each(&mut note);
             } else {
-                let members = joined.get(&room).into_iter().flatten();
+                let members = joined.get(&room).into_iter().flat_map(|joined| &joined.connections);
                 members.filter_map(|id| connections.get(*id)).for_each(&mut note);
             }
         }

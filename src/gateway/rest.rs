@@ -139,13 +139,18 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 
 pub async fn health(State(gateway): State<Gateway>) -> Response {
     let (node, worth) = (gateway.chat.node(), gateway.chat.worth());
-    axum::Json(serde_json::json!({ "status": "ok", "node": node, "acknowledged": worth })).into_response()
+    let store = if gateway.chat.is_away() { "away" } else { "ok" };
+    axum::Json(serde_json::json!({ "status": "ok", "node": node, "store": store, "acknowledged": worth }))
+        .into_response()
 }
 
 /// Whether new connections are welcome.
 pub async fn ready(State(gateway): State<Gateway>) -> Response {
     if gateway.draining.load(Ordering::Acquire) {
         return Error::Unavailable("this node is stopping").into_response();
+    }
+    if gateway.chat.is_away() {
+        return Error::Unavailable("the store cannot be reached").into_response();
     }
     axum::Json(serde_json::json!({ "status": "ready" })).into_response()
 }

@@ -31,7 +31,7 @@ use crate::chat::tail::View;
 use crate::chat::user::{ConnectionId, Link, next_connection};
 use crate::chat::worker::Worker;
 use crate::frame;
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, Push};
 
 /// Fragments in one message, the most.
 const FRAGMENTS: u32 = 65_536;
@@ -122,6 +122,9 @@ impl Door {
             Ok((hello, joined)) => {
                 connection.say(&hello);
                 self.worker.add(connection.clone(), joined);
+                if self.worker.chat.is_away() {
+                    connection.say(&Push::Store { away: true }.json());
+                }
                 // A sign-out while the connection came in did not reach it.
                 if !self.worker.chat.session_lives(&connection.user, session, changed_before).await {
                     connection.close(CloseCode::SessionEnded);

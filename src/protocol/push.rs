@@ -18,6 +18,7 @@ pub enum Push<'a> {
     Reset { room: &'a RoomId, epoch: Epoch, oldest: Seq, head: Seq },
     Place(PlaceLook<'a>),
     Me { role: Role, muted_until: Option<Timestamp> },
+    Store { away: bool },
 }
 
 impl Push<'_> {

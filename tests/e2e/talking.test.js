@@ -50,12 +50,16 @@ play("one's own message shows at once, and is confirmed in the same place", asyn
   assert.equal(await message.evaluate((element) => "marked" in element), true, "the row was made anew");
 });
 
-play("a message that could not be stored says so, and is sent again with the same txn_id", async ({ enters, joins }) => {
-  const bob = await joins("bob");
-  const alice = await enters("alice");
+/**
+ * Refuses the first post of a page; all others reach the server.
+ * @param {import("playwright-core").Page} page
+ * @param {{code: string, message: string}} error
+ * @returns {Promise<string[]>} the txn_ids of all posts, as they come
+ */
+async function refusesFirstPost(page, error) {
   /** @type {string[]} */
   const txnIds = [];
-  await alice.page.routeWebSocket("**/api/socket", (socket) => {
+  await page.routeWebSocket("**/api/socket", (socket) => {
     const server = socket.connectToServer();
     socket.onMessage((message) => {
       const command = JSON.parse(String(message));
@@ -64,17 +68,36 @@ play("a message that could not be stored says so, and is sent again with the sam
         server.send(message);
         return;
       }
-      const error = { code: "unavailable", message: "the log is full" };
       socket.send(JSON.stringify({ type: "reply", ref: command.ref, error }));
     });
   });
+  return txnIds;
+}
+
+play("a message that was refused says so, and is sent again with the same txn_id", async ({ enters, joins }) => {
+  const bob = await joins("bob");
+  const alice = await enters("alice");
+  const txnIds = await refusesFirstPost(alice.page, { code: "muted", message: "you are muted" });
   await alice.signsIn();
 
   await alice.says("once more");
-  await alice.page.getByText("Not sent: the server could not store it").waitFor();
+  await alice.page.getByText("Not sent: a moderator has muted you for now").waitFor();
   await alice.page.getByRole("button", { name: "Try again" }).click();
   await bob.hasExactlyOnce("once more");
   await alice.hasExactlyOnce("once more");
+  assert.equal(txnIds.length, 2);
+  assert.equal(txnIds[0], txnIds[1]);
+});
+
+play("a message that could not be stored waits, and is sent by itself", async ({ enters, joins }) => {
+  const bob = await joins("bob");
+  const alice = await enters("alice");
+  const txnIds = await refusesFirstPost(alice.page, { code: "unavailable", message: "the log is full" });
+  await alice.signsIn();
+
+  await alice.says("in a while");
+  await bob.hasExactlyOnce("in a while");
+  await alice.hasExactlyOnce("in a while");
   assert.equal(txnIds.length, 2);
   assert.equal(txnIds[0], txnIds[1]);
 });

@@ -218,12 +218,12 @@ async fn a_new_name_is_pushed_to_everyone_and_shows_in_presence_and_messages() {
 }
 
 impl Client {
-    async fn sees_joined(&mut self, name: &str) -> Value {
+    pub async fn sees_joined(&mut self, name: &str) -> Value {
         let fits = |push: &Value| names(&push["joined"]).contains(name);
         self.sees_presence(&format!("{name} to come"), fits).await
     }
 
-    async fn sees_left(&mut self, id: &str) -> Value {
+    pub async fn sees_left(&mut self, id: &str) -> Value {
         let fits = |push: &Value| push["left"].as_array().is_some_and(|left| left.contains(&json!(id)));
         self.sees_presence(&format!("{id} to go"), fits).await
     }

@@ -37,7 +37,7 @@ fn bob() -> Person {
 async fn ownership(server: &TestServer) -> String {
     // Who is answered knows that there is a store.
     assert_eq!(server.get("/health").await.status, 200);
-    let options = Options { dir: server.data_dir().to_owned(), durability: Durability::Full };
+    let options = Options { dir: server.data_dir().to_owned(), durability: Durability::Full, redis: None };
     owner_link(&options).unwrap().strip_prefix("/join#").unwrap().to_owned()
 }
 

@@ -8,6 +8,8 @@ pub mod people;
 pub mod process;
 pub mod provider;
 pub mod raw;
+pub mod redis;
+pub mod witness;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -20,12 +22,13 @@ use std::time::Duration;
 use chinwag::config::Config;
 use chinwag::error::Fatal;
 use chinwag::server;
+use chinwag::store::Options;
 use clap::{CommandFactory, FromArgMatches};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use self::client::Call;
+pub use self::client::Call;
 pub use self::client::Client;
 use self::http::Request;
 use self::raw::Raw;
@@ -70,6 +73,11 @@ impl TestServer {
         environment(&mut config);
         let (addr, running) = run(&data, &config).await;
         Self { addr, config, data, running: Some(running) }
+    }
+
+    /// Where it keeps everything, and how.
+    pub fn store_options(&self) -> Options {
+        self.config.store().expect("the server has started with them")
     }
 
     pub fn data_dir(&self) -> &Path {

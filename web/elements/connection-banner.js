@@ -1,4 +1,5 @@
-// <connection-banner>: says when the connection is lost, why, and that it is back; silent while all is well.
+// <connection-banner>: says when the connection is lost, or the server cannot store anything, and when that is over;
+// silent while all is well.
 // It must not know how coming back works.
 
 import { PartElement } from "./part-element.js";
@@ -11,14 +12,20 @@ const WAITING = {
   crowded: "The server is crowded just now. Trying again in a minute or so.",
 };
 
+const AWAY = "The server cannot store messages for the moment. You can go on reading; what you write is sent when it can.";
+
 export class ConnectionBanner extends PartElement {
   /** @type {import("../models/connection.js").Connection} */ #connection;
+  /** @type {import("../models/chat.js").Chat} */ #chat;
   #wasLost = false;
+  #wasAway = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #hideTimer;
 
   /** @param {import("../models/chat.js").Chat} chat */
   connect(chat) {
+    this.#chat = chat;
     this.#connection = chat.connection;
+    chat.addEventListener("away", () => this.#draw());
     this.#connection.addEventListener("state", () => this.#draw());
     addEventListener("offline", () => this.#draw());
     addEventListener("online", () => this.#draw());
@@ -28,9 +35,13 @@ export class ConnectionBanner extends PartElement {
 
   #draw() {
     const state = this.#connection.state;
-    if (state.phase === "live") {
+    if (state.phase === "live" && this.#chat.away) {
+      this.#wasAway = true;
+      this.#show(AWAY, "trouble", "");
+    } else if (state.phase === "live") {
       if (this.#wasLost) this.#briefly("Connected again. Nothing was missed.");
-      this.#wasLost = false;
+      else if (this.#wasAway) this.#briefly("The server stores messages again. What you wrote is sent now.");
+      this.#wasLost = this.#wasAway = false;
     } else if (state.phase === "waiting") {
       this.#wasLost = true;
       const offline = !navigator.onLine && state.why === "lost";

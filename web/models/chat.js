@@ -19,9 +19,13 @@ import { Unsent } from "./unsent.js";
 
 const NAMES_AT_ONCE = 100;
 
-/** Dispatches `open`, `post`, `stranger` when hello greets someone else, and `lost` when the open room's right ended. */
+/**
+ * Dispatches `open`, `post`, `stranger` when hello greets someone else, `lost` when the open room's right ended, and
+ * `away` when the server has lost its store or has it back.
+ */
 export class Chat extends EventTarget {
   #sender;
+  #away = false;
 
   /**
    * @param {object} parts
@@ -62,6 +66,11 @@ export class Chat extends EventTarget {
   /** The id of the room that is open. */
   get room() {
     return this.follower.room;
+  }
+
+  /** The server cannot store anything for the moment. */
+  get away() {
+    return this.#away;
   }
 
   /**
@@ -139,6 +148,7 @@ export class Chat extends EventTarget {
     this.textBytes = hello.limits.text_bytes;
     this.rooms.replace(hello.rooms);
     this.typing.clear();
+    this.#setAway(false);
     if (this.room) {
       if (this.follower.log) this.reading.reconnected();
       else this.reading.enter(this.room);
@@ -155,8 +165,16 @@ export class Chat extends EventTarget {
     else if (push.type === "user") this.#renamed(push);
     else if (push.type === "me") this.me.apply(push);
     else if (push.type === "place") this.place.apply(push);
+    else if (push.type === "store") this.#setAway(push.away);
     else if (push.type === "presence" && push.room === this.room) this.presence.apply(push);
     else if (push.type === "typing" && push.room === this.room) this.typing.replace(push.users);
+  }
+
+  /** @param {boolean} away */
+  #setAway(away) {
+    if (away === this.#away) return;
+    this.#away = away;
+    this.dispatchEvent(new Event("away"));
   }
 
   /** @param {import("../wire.js").RoomPush} push */

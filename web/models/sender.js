@@ -5,6 +5,7 @@ import { CommandError, Disconnected } from "./connection.js";
 import { sleep } from "./clock.js";
 
 const UNKNOWN_OUTCOME_WAIT_MS = 1_000;
+const UNAVAILABLE_WAIT_MS = 1_000;
 const RATE_WAIT_MS = 1_000;
 
 /** @type {Record<string, string>} */
@@ -14,7 +15,6 @@ const REASONS = {
   muted: "a moderator has muted you for now",
   banned: "you are banned from here",
   no_room: "this room is gone",
-  unavailable: "the server could not store it",
 };
 
 export class Sender {
@@ -75,6 +75,8 @@ export class Sender {
       await sleep(this.#clock, error.details.retry_after_ms ?? RATE_WAIT_MS);
     } else if (error.code === "unknown_outcome") {
       await sleep(this.#clock, UNKNOWN_OUTCOME_WAIT_MS);
+    } else if (error.code === "unavailable") {
+      await sleep(this.#clock, UNAVAILABLE_WAIT_MS);
     } else {
       this.#unsent.fail(txnId, REASONS[error.code] ?? error.message);
     }

@@ -116,7 +116,7 @@ test("refused for good, it has failed, and trying again uses the same txn_id", a
   const { chat, socket } = await inLobby();
   chat.post("hello");
   const { txn_id } = socket().last("post");
-  await socket().refuses("post", { code: "unavailable", message: "not stored" });
+  await socket().refuses("post", { code: "not_allowed", message: "not here" });
   assert.deepEqual(states(chat), ["hello failed"]);
   chat.retry(txn_id);
   assert.equal(socket().count("post"), 2);
@@ -141,6 +141,23 @@ test("of an unknown outcome it asks again until it knows", async () => {
   await socket().refuses("post", { code: "unknown_outcome", message: "who knows" });
   await clock.pass(1000);
   assert.equal(socket().last("post").txn_id, txn_id);
+});
+
+test("what the server cannot store for the moment is kept, and sent again with the same txn_id", async () => {
+  const { chat, clock, socket } = await inLobby();
+  /** @type {boolean[]} */
+  const told = [];
+  chat.addEventListener("away", () => told.push(chat.away));
+  socket().says({ type: "store", away: true });
+  chat.post("hello");
+  const { txn_id } = socket().last("post");
+  await socket().refuses("post", { code: "unavailable", message: "Redis cannot be reached" });
+  assert.deepEqual(states(chat), ["hello pending"]);
+  socket().says({ type: "store", away: false });
+  await clock.pass(1000);
+  assert.equal(socket().count("post"), 2);
+  assert.equal(socket().last("post").txn_id, txn_id);
+  assert.deepEqual(told, [true, false]);
 });
 
 test("typing is told at most every three seconds, and anew after a message", async () => {

@@ -55,7 +55,7 @@ test("a failed message waits for its author, who tries again with the same txn_i
   const { reload } = setUp();
   const unsent = reload();
   const { txn_id } = unsent.add("lobby", "one");
-  unsent.fail(txn_id, "the server could not store it");
+  unsent.fail(txn_id, "this room is gone");
   assert.equal(unsent.next("lobby"), undefined);
   unsent.retry(txn_id);
   assert.equal(unsent.next("lobby")?.txn_id, txn_id);

@@ -25,7 +25,7 @@ use chinwag::protocol::{
 };
 use chinwag::store::{
     self, Announcement, Answer, Append, Committed, Completion, Directory, Durability, Effect, Log, Messages, Options,
-    Page, Right, RoomInfo, Span, Store, Unread, Watcher, Window,
+    Page, Right, RoomInfo, Span, Store, Unread, Watch, Watcher, Window,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -118,7 +118,7 @@ enum Told {
 impl Stage {
     pub fn new(connections: usize, rooms: usize, tails: Tails) -> Self {
         let dir = TempDir::new().unwrap();
-        let options = Options { dir: dir.path().to_owned(), durability: Durability::Fast };
+        let options = Options { dir: dir.path().to_owned(), durability: Durability::Fast, redis: None };
         let (told, committed) = mpsc::channel();
         let mut staged = None;
         let open = |_hub: Arc<dyn Watcher>| {
@@ -309,6 +309,8 @@ impl Stage {
         while self.worker_bell.has_rung() {
             self.work();
         }
+        // Rooms are held until the other nodes were told who has gone.
+        drop(self.chat.hub.take_untold());
         for room in &self.rooms {
             assert!(self.chat.hub.room(&room.id).is_none(), "{} lives on", room.id);
         }
@@ -764,6 +766,14 @@ impl Log for StagedLog {
     fn append(&self, append: Append) {
         let room = self.real(&append.room);
         self.log.append(Append { room, ..append });
+    }
+
+    fn watch<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Watch> {
+        self.log.watch(room)
+    }
+
+    fn follow(&self, room: &RoomId) -> Watch {
+        self.log.follow(room)
     }
 
     fn position<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Option<Position>> {

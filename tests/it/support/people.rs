@@ -1,7 +1,6 @@
 //! Words for plays about accounts, roles, and rooms that are not everyone's.
 
 use chinwag::ops;
-use chinwag::store::{Durability, Options};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -37,8 +36,10 @@ impl TestServer {
     pub async fn owner_link(&self) -> String {
         // It listens before it has opened its store.
         assert_eq!(self.get("/ready").await.status, 200);
-        let options = Options { dir: self.data_dir().to_owned(), durability: Durability::Full };
-        let path = ops::owner_link(&options).expect("a database that is there");
+        let options = self.store_options();
+        // It blocks, as the command line does.
+        let left = std::thread::spawn(move || ops::owner_link(&options)).join().expect("it does not panic");
+        let path = left.expect("a database that is there");
         secret_in(&path)
     }
 

@@ -1,10 +1,12 @@
 //! Every sample in docs/protocol.md against the code: commands are understood to the last field, and replies and
 //! pushes have the form of those that a real server sends in the play below.
 
+use chinwag::config::Hidden;
 use chinwag::protocol::{Command, Epoch, PlaceLook, Push, Role};
 use serde_json::{Value, json};
 
 use super::{none, read};
+use crate::support::redis::RedisServer;
 use crate::support::{Client, Session, TestServer, text};
 
 /// Fields that hold one of a few words, or stand only where they are true: a sample's must have been sent so.
@@ -125,9 +127,19 @@ async fn play() -> Vec<Value> {
         Push::Reset { room: &room, epoch: reset, oldest: 1, head: 12 },
         Push::Place(look),
         Push::Me { role: Role::Moderator, muted_until: None },
+        Push::Store { away: true },
     ];
     sent.extend(told.map(|push| serde_json::from_str::<Value>(&push.json()).unwrap()));
+    sent.push(told_that_the_store_is_away().await);
     sent
+}
+
+async fn told_that_the_store_is_away() -> Value {
+    let mut redis = RedisServer::start();
+    let server = TestServer::set_up(&[], |config| config.redis_url = Some(Hidden(redis.url()))).await;
+    let mut bob = server.guest("bob").await;
+    redis.kill();
+    bob.next_push("store").await
 }
 
 /// What the owner of a room may do in it, as events.

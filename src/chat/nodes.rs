@@ -1,0 +1,310 @@
+//! What this node tells the other nodes on its store, and does when they tell it something: whatever it holds in memory
+//! of people, rights and presence. It must not know how notices travel.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::limit::network;
+use super::presence::{Heard, Presence};
+use super::user::{Link, User};
+use super::{Chat, News, auth};
+use crate::error::{Error, Result};
+use crate::protocol::{Author, CloseCode, Push, RoomId, RoomKind, UserId};
+use crate::store::{RoomInfo, Tiding, TokenHash};
+
+/// How often the other nodes are told who came and went.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+/// After this time what went wrong is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// So many people are looked up at once when the store is back.
+const LOOKED_UP: usize = 32;
+
+/// To every other node. Each has been written to the store where it belongs there, so it says what to read anew.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Notice {
+    /// What somebody may do was changed.
+    User(UserId),
+    /// Somebody has another name or picture.
+    Shown(UserId),
+    /// Sessions of this user were ended.
+    Ended(UserId, Vec<TokenHash>),
+    /// All connections of this user are closed.
+    Closed(UserId, Closed),
+    /// A guest was banned, and with them the addresses from which they come.
+    Banned { user: Author, until: Timestamp, reason: String },
+    /// The bans of addresses were changed.
+    Bans,
+    /// The settings of the place were changed.
+    Place,
+    /// Somebody has joined a room, or left it, with the push that tells them so.
+    Member { user: UserId, room: RoomId, joined: bool, gone: Option<String> },
+    /// Read markers were moved.
+    Markers(Vec<(RoomId, UserId)>),
+    /// A room was changed, which those know who do not read along.
+    Room(RoomId),
+}
+
+/// Why connections are closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Closed {
+    SessionEnded,
+    Banned,
+}
+
+impl Closed {
+    pub(super) fn code(self) -> CloseCode {
+        match self {
+            Self::SessionEnded => CloseCode::SessionEnded,
+            Self::Banned => CloseCode::Policy,
+        }
+    }
+}
+
+/// To the nodes that have readers of a room.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RoomNotice {
+    Typing(Author),
+}
+
+impl Chat {
+    pub(super) fn tell_nodes(&self, notice: &Notice) {
+        self.store.nodes.tell(json(notice));
+    }
+
+    /// Lets the other nodes know that somebody is typing.
+    pub(super) fn tell_typing(&self, room: &RoomId, user: Author) {
+        self.store.nodes.tell_room(room, json(&RoomNotice::Typing(user)));
+    }
+
+    /// Hears what the store and the other nodes tell, for ever.
+    pub(super) async fn hear_tidings(&self) {
+        let mut tidings = self.tidings.lock().await;
+        while let Some(tiding) = tidings.recv().await {
+            self.hear(tiding).await;
+        }
+    }
+
+    async fn hear(&self, tiding: Tiding) {
+        match tiding {
+            Tiding::Stirred(room) => self.hub.stir(&room),
+            Tiding::Notice(json) => {
+                let heard = match serde_json::from_str(&json) {
+                    Ok(notice) => self.heed(notice).await,
+                    // Of a newer version, during an update.
+                    Err(error) => return tracing::debug!(%error, "a notice that is not understood"),
+                };
+                if let Err(error) = heard {
+                    tracing::warn!(%error, "cannot do what another node asks for");
+                }
+            }
+            Tiding::RoomNotice { room, notice, .. } => self.heed_in_room(&room, &notice),
+            Tiding::Present { node, room, came, left } => self.hub.hear_present(&room, Heard { node, came, left }),
+            Tiding::NodeGone(node) => self.hub.lose_node(&node),
+            Tiding::Away => {
+                tracing::warn!("the store cannot be reached; new messages are refused until it can");
+                self.set_away(true);
+            }
+            Tiding::Back => self.come_back().await,
+        }
+    }
+
+    async fn heed(&self, notice: Notice) -> Result<()> {
+        match notice {
+            Notice::User(user) => {
+                // Counted first: whose connection is on its way in looks again.
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                if let Some(online) = self.users.online(user)
+                    && let Some(now) = self.store.accounts.user(user).await?
+                {
+                    online.set_stored();
+                    self.show_rights(&now);
+                }
+            }
+            Notice::Shown(user) => {
+                if let Some(now) = self.store.accounts.user(user).await? {
+                    self.show_anew(&now);
+                }
+            }
+            Notice::Ended(user, sessions) => {
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                self.close_sessions(user, &sessions);
+            }
+            Notice::Closed(user, why) => {
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                self.close_here(user, |_| true, why.code());
+            }
+            Notice::Banned { user, until, reason } => {
+                if let Some(online) = self.users.online(user.id) {
+                    let addresses =
+                        online.addresses().into_iter().map(|address| network(address).to_string()).collect();
+                    self.ban_addresses(&user, addresses, until, &reason).await?;
+                }
+            }
+            Notice::Bans => self.learn_bans().await?,
+            Notice::Place => self.learn_place().await?,
+            Notice::Member { user, room, joined, gone } => {
+                self.show_member(user, &room, joined, gone.map(Into::into).as_ref());
+            }
+            Notice::Markers(moved) => {
+                for (room, user) in moved {
+                    if let Some(user) = self.users.online(user) {
+                        self.hub.marker_moved(&room, &user);
+                    }
+                }
+            }
+            Notice::Room(room) => self.hub.stir(&room),
+        }
+        Ok(())
+    }
+
+    fn heed_in_room(&self, room: &RoomId, notice: &str) {
+        let Some(room) = self.hub.room(room) else { return };
+        match serde_json::from_str(notice) {
+            Ok(RoomNotice::Typing(user)) => {
+                let (_, due) = room.with_presence(|presence| presence.typing(user, Instant::now()));
+                self.hub.schedule(&room.id, due);
+            }
+            Err(error) => tracing::debug!(%error, "a notice that is not understood"),
+        }
+    }
+
+    /// Tells the other nodes who came here and who went, for ever.
+    pub(super) async fn tell_presence(&self) {
+        loop {
+            tokio::time::sleep(TELL_EVERY).await;
+            for room in self.hub.take_untold() {
+                let ((came, left), _) = room.with_presence(Presence::tell);
+                if !(came.is_empty() && left.is_empty()) {
+                    self.store.nodes.present(&room.id, came, left);
+                }
+            }
+        }
+    }
+
+    /// Asks who is present by the other nodes in rooms that have become live, for ever.
+    pub(super) async fn ask_presence(&self) {
+        let mut newly_live = self.newly_live.1.lock().await;
+        while let Some(id) = newly_live.recv().await {
+            let Some(room) = self.hub.room(&id) else { continue };
+            room.with_presence(Presence::ask);
+            match self.store.nodes.others_present(&id).await {
+                Ok(others) => {
+                    let ((), due) = room.with_presence(|presence| presence.learn(others));
+                    self.hub.schedule(&id, due);
+                }
+                // They are asked again when the store is back.
+                Err(error) => tracing::debug!(room = %id, %error, "cannot ask who is present elsewhere"),
+            }
+        }
+    }
+
+    /// Lets `ask_presence` ask about this room.
+    pub(super) fn ask_presence_in(&self, room: &RoomId) {
+        // Who would hear it ends with the process.
+        let _ = self.newly_live.0.send(room.clone());
+    }
+
+    fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+        let json: Arc<str> = Push::Store { away }.json().into();
+        self.hub.tell_all(|| News::TellAll { json: json.clone() });
+    }
+
+    /// The store is back: whatever may have changed meanwhile is looked at before anything is delivered.
+    async fn come_back(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        let mut tries = 0;
+        while let Err(error) = self.look_again().await {
+            tries += 1;
+            tracing::warn!(%error, tries, "cannot look at what has changed while the store was away");
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+        self.hub.let_go();
+        self.set_away(false);
+        tracing::info!("the store can be reached again");
+        for room in self.hub.live_rooms() {
+            room.with_presence(Presence::tell_anew);
+            self.hub.presence_changed(&room, None);
+            self.ask_presence_in(&room.id);
+        }
+    }
+
+    async fn look_again(&self) -> Result<()> {
+        self.make_lobby().await?;
+        self.learn_place().await?;
+        self.learn_bans().await?;
+        let looks = stream::iter(self.users.all()).map(|user| async move { self.look_at(&user).await });
+        let mut looks = looks.buffer_unordered(LOOKED_UP);
+        while let Some(looked) = looks.next().await {
+            looked?;
+        }
+        Ok(())
+    }
+
+    /// Everyone lands there: it is made anew where the store has lost it.
+    async fn make_lobby(&self) -> Result<()> {
+        let lobby = RoomInfo::new(RoomId::lobby(), "Lobby".into(), RoomKind::Public);
+        match self.directory().create_room(lobby, Vec::new()).await {
+            Ok(()) | Err(Error::Exists(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether this user's connections may go on, and as what.
+    async fn look_at(&self, user: &Arc<User>) -> Result<()> {
+        if user.is_stored()
+            && let Some(now) = self.store.accounts.user(user.id).await?
+        {
+            self.show_rights(&now);
+            if auth::check_not_banned(&now).is_err() {
+                self.close_here(user.id, |_| true, CloseCode::Policy);
+            }
+        }
+        if user.addresses().into_iter().any(|address| self.check_address(address).is_err()) {
+            self.close_here(user.id, |link| link.source.is_some(), CloseCode::Policy);
+        }
+        for session in user.sessions() {
+            if self.store.sessions.session(session).await?.is_none() {
+                self.close_here(
+                    user.id,
+                    |link: &Link| link.session.as_deref() == Some(&session),
+                    CloseCode::SessionEnded,
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn json(notice: &impl Serialize) -> String {
+    serde_json::to_string(notice).expect("a notice always serialises")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_understood_as_it_was_told() {
+        let (user, room) = (UserId::random(), RoomId::lobby());
+        let notices = [
+            Notice::Ended(user, vec![[7; 32]]),
+            Notice::Closed(user, Closed::Banned),
+            Notice::Place,
+            Notice::Member { user, room: room.clone(), joined: false, gone: Some("{}".to_owned()) },
+            Notice::Markers(vec![(room, user)]),
+        ];
+        for notice in notices {
+            let heard: Notice = serde_json::from_str(&json(&notice)).unwrap();
+            assert_eq!(format!("{heard:?}"), format!("{notice:?}"));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Two nodes on one Redis: whoever is on one notices nothing of it, and what is done on one holds on the other.
+
+use chinwag::config::Hidden;
+use serde_json::{Value, json};
+
+use crate::support::process::{Process, chinwag};
+use crate::support::redis::RedisServer;
+use crate::support::{Call, Session, TestServer, number, text};
+
+/// Two nodes, where nobody is held up by limits.
+async fn two_nodes(redis: &RedisServer) -> (TestServer, TestServer) {
+    (node(redis).await, node(redis).await)
+}
+
+async fn node(redis: &RedisServer) -> TestServer {
+    TestServer::set_up(&["--limits", "off"], |config| config.redis_url = Some(Hidden(redis.url()))).await
+}
+
+/// A moderator, who is signed in at the first node.
+async fn moderator(server: &TestServer) -> Session {
+    let (olga, mia) = (server.owner().await, server.register("mia").await);
+    olga.appoints(&mia, "moderator").await;
+    mia
+}
+
+#[tokio::test]
+async fn who_is_on_another_node_is_present_and_goes() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let mut alice = one.guest_in("alice", "lobby").await;
+    let mut bob = two.guest_in("bob", "lobby").await;
+    alice.sees_joined("bob").await;
+    assert_eq!(alice.sees_present("lobby").await.len(), 2);
+    bob.sees_presence("alice", |push| push["count"] == 2).await;
+    alice.says("lobby", "hello").await;
+    bob.hears("hello").await;
+    let id = bob.id.clone();
+    bob.leaves().await;
+    alice.sees_left(&id).await;
+}
+
+#[tokio::test]
+async fn who_types_on_another_node_is_seen_typing() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let mut alice = one.guest_in("alice", "lobby").await;
+    let mut bob = two.guest_in("bob", "lobby").await;
+    alice.sees_joined("bob").await;
+    bob.send(&json!({"type": "typing", "room": "lobby"})).await;
+    let by = |push: &Value, user: &str| push["type"] == "typing" && push["users"][0]["name"] == user;
+    alice.sees("bob typing", |push| by(push, "bob")).await;
+}
+
+#[tokio::test]
+async fn a_guests_name_is_held_on_every_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let first = one.guest("bob").await;
+    let second = two.guest("bob").await;
+    assert_eq!((&*first.name, &*second.name), ("bob", "bob-2"));
+    first.leaves().await;
+    drop(second);
+    let mut eve = two.guest("eve").await;
+    // The name is let go of a moment after the connection.
+    let mut tries = 0..100;
+    while two.guest("bob").await.name != "bob" {
+        tries.next().expect("bob's name is free again");
+        eve.is_answered().await;
+    }
+}
+
+#[tokio::test]
+async fn a_mute_a_kick_and_a_ban_hold_on_every_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let mia = moderator(&one).await;
+    let bob = two.register("bob").await;
+    let mut tab = bob.connects_to("lobby").await;
+    assert_eq!(mia.acts_on(&bob.id, "mute", &json!({"minutes": 5})).await.status, 204);
+    let told = tab.next_push("me").await;
+    assert!(told["muted_until"].is_string(), "{told}");
+    tab.is_refused(tab.post("lobby", "may I?"), "muted").await;
+    assert_eq!(mia.acts_on(&bob.id, "kick", &json!({})).await.status, 204);
+    tab.expects_close(4001).await;
+    let mut tab = bob.connects_to("lobby").await;
+    assert_eq!(mia.acts_on(&bob.id, "ban", &json!({})).await.status, 204);
+    tab.expects_close(1008).await;
+}
+
+#[tokio::test]
+async fn a_guest_who_has_said_nothing_is_banned_by_another_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let mia = moderator(&one).await;
+    let mut watching = mia.connects_to("lobby").await;
+    let mut gus = two.guest_in("gus", "lobby").await;
+    watching.sees_joined("gus").await;
+    assert_eq!(mia.acts_on(&gus.id, "ban", &json!({})).await.status, 204);
+    gus.expects_close(1008).await;
+    watching.sees_left(&gus.id).await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_on_one_node_is_over_on_the_other() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let bob = one.register("bob").await;
+    let mut tab = bob.at(&two).connects_to("lobby").await;
+    bob.does(bob.delete("/api/session")).await;
+    tab.expects_close(4001).await;
+}
+
+#[tokio::test]
+async fn the_places_settings_are_those_of_all_nodes() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let olga = one.owner().await;
+    let mut bob = two.guest_in("bob", "lobby").await;
+    let set = olga.patch("/api/place").json(&json!({"name": "The Shed", "guests_paused": true})).await;
+    assert_eq!(set.status, 200, "{}", set.text());
+    assert_eq!(bob.next_push("place").await["name"], "The Shed");
+    assert_eq!(two.get("/api/place").await.json()["guests"], false);
+}
+
+#[tokio::test]
+async fn a_read_marker_moves_on_every_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let bob = one.register("bob").await;
+    let (mut desk, mut phone) = (bob.connects_to("lobby").await, bob.at(&two).connects().await);
+    let mut alice = one.guest("alice").await;
+    let seq = alice.says("lobby", "hello").await;
+    phone.sees("the message unread", |push| push["type"] == "room" && push["unread"] == 1).await;
+    desk.hears("hello").await;
+    desk.asks(json!({"type": "read", "room": "lobby", "seq": seq})).await;
+    let read = phone.find("it read", |push| push["type"] == "room" && push["unread"] == 0).await;
+    assert_eq!(number(&read["read"]), seq);
+}
+
+#[tokio::test]
+async fn who_is_let_into_a_room_and_taken_out_on_another_node_is_told() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let (ann, bob) = (one.register("ann").await, two.register("bob").await);
+    let mut tab = bob.connects().await;
+    let room = ann.makes_room("private", "shed").await;
+    ann.lets_in(&room, &bob).await;
+    tab.sees("the room", |push| push["type"] == "room" && push["room"] == *room).await;
+    tab.subscribes(&room).await;
+    ann.writes(&room, "welcome").await;
+    tab.hears("welcome").await;
+    ann.does(ann.takes_out(&room, &bob)).await;
+    tab.sees("the room gone", |push| push["type"] == "room" && push["gone"] == true).await;
+}
+
+#[tokio::test]
+async fn a_node_that_stops_takes_its_people_with_it_at_once() {
+    let redis = RedisServer::start();
+    let (one, mut two) = two_nodes(&redis).await;
+    let mut alice = one.guest_in("alice", "lobby").await;
+    let mut bob = two.guest_in("bob", "lobby").await;
+    alice.sees_joined("bob").await;
+    let id = bob.id.clone();
+    let (stopped, _, ()) = tokio::join!(two.stop(), alice.sees_left(&id), bob.expects_close(1001));
+    stopped.expect("a clean stop");
+}
+
+#[tokio::test]
+async fn the_people_of_a_node_that_was_killed_are_gone() {
+    let redis = RedisServer::start();
+    let one = node(&redis).await;
+    let two = Process::spawn(chinwag().args(["--addr", "127.0.0.1:0"]).env("REDIS_URL", redis.url()));
+    let mut alice = one.guest_in("alice", "lobby").await;
+    let mut bob = Call::new(two.addr).name("bob").await;
+    bob.subscribes("lobby").await;
+    let joined = alice.sees_joined("bob").await;
+    assert_eq!(text(&joined["joined"][0]["name"]), "bob");
+    two.kill();
+    // Its lease is not waited for, which takes up to 20 seconds.
+    for name in redis.ask(&["--scan", "--pattern", "{chinwag}:node:*"]).lines() {
+        redis.ask(&["EXPIRE", name, "6"]);
+    }
+    alice.sees_left(&bob.id).await;
+}
+
+#[tokio::test]
+async fn while_redis_is_away_people_are_told_and_posts_wait() {
+    let mut redis = RedisServer::start();
+    let server = node(&redis).await;
+    let mut alice = server.guest_in("alice", "lobby").await;
+    alice.says("lobby", "before").await;
+    alice.hears("before").await;
+    redis.kill();
+    assert_eq!(alice.next_push("store").await["away"], true);
+    let post = alice.post("lobby", "meanwhile");
+    alice.is_refused(post.clone(), "unavailable").await;
+    assert_eq!(server.get("/ready").await.status, 503);
+    assert_eq!(server.get("/health").await.json()["store"], "away");
+    redis.start_again();
+    assert_eq!(alice.next_push("store").await["away"], false);
+    alice.asks(post).await;
+    alice.hears("meanwhile").await;
+    assert_eq!(server.get("/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_while_a_node_was_cut_off_is_over_when_it_is_back() {
+    let redis = RedisServer::start();
+    let server = node(&redis).await;
+    let bob = server.register("bob").await;
+    let mut tab = bob.connects_to("lobby").await;
+    // As another node would have, whose notice got lost on the way.
+    for name in redis.ask(&["--scan", "--pattern", "{chinwag}:session:*"]).lines() {
+        redis.ask(&["DEL", name]);
+    }
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    tab.expects_close(4001).await;
+}
