@@ -1,16 +1,20 @@
 //! Reads the options, starts tracing, runs the server until it is told to stop.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use chinwag::config::{Command, Config, LogFormat, url};
+use chinwag::config::{Command, Config, Import, LogFormat, url};
 use chinwag::error::Fatal;
 use chinwag::ops;
+use chinwag::ops::copy::Copied;
+use chinwag::ops::import::Imported;
 use chinwag::server;
+use chinwag::store::ClassicList;
 
 /// Between what stays, thousands of handshakes leave holes that the system's allocator cannot fill again: half as much
 /// memory once more for each connection. Without huge pages, of which an idle server would hold several.
@@ -27,10 +31,13 @@ fn main() -> ExitCode {
     {
         tracing::warn!(%error, "cannot read .env");
     }
-    let outcome = match config.command {
-        Some(Command::OwnerLink) => print_owner_link(&config),
-        None => config.with_secrets(|name| std::env::var(name).ok()).and_then(serve),
-    };
+    let outcome =
+        config.with_secrets(|name| std::env::var(name).ok()).and_then(|config| match config.command.clone() {
+            Some(Command::OwnerLink) => print_owner_link(&config),
+            Some(Command::Copy { from, to }) => copy(&config, from, to),
+            Some(Command::Import(Import::Classic { from, key, room })) => import_classic(&config, &from, &key, &room),
+            None => serve(config),
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
@@ -43,6 +50,22 @@ fn main() -> ExitCode {
 fn print_owner_link(config: &Config) -> Result<(), Fatal> {
     let base = config.public_url.clone().unwrap_or_else(|| url(config.address()));
     println!("{base}{}", ops::owner_link(&config.store()?)?);
+    Ok(())
+}
+
+fn copy(config: &Config, from: Option<PathBuf>, to: Option<String>) -> Result<(), Fatal> {
+    let (from, to) = config.copies(from, to)?;
+    let Copied { rooms, events, users, digest } = ops::copy::copy(&from, &to, |words| eprintln!("{words}"))?;
+    println!("Copied and compared: {rooms} rooms, {events} events, {users} users (SHA-256 of all events: {digest}).");
+    Ok(())
+}
+
+fn import_classic(config: &Config, from: &str, key: &str, room: &str) -> Result<(), Fatal> {
+    let mut list = ClassicList::open(from, key)?;
+    let options = config.store()?;
+    let imported = ops::import::classic(&options, &mut list, &room.into(), |words| eprintln!("{words}"))?;
+    let Imported { messages, passed_over } = imported;
+    println!("Imported {messages} messages into {room}; {passed_over} entries were no messages.");
     Ok(())
 }
 
