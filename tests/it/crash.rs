@@ -4,24 +4,17 @@
 
 use std::net::SocketAddr;
 
+use futures_util::SinkExt;
 use futures_util::future::{join_all, join4};
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::http::Request;
 use crate::support::process::Process;
-use crate::support::{in_time, number, text};
+use crate::support::witness::{Poster, ROOMS, Reader, ask, assert_reads_the_same, next, open};
+use crate::support::{in_time, number};
 
-const ROOMS: [&str; 2] = ["lobby", "garden"];
 const POSTERS: usize = 4;
-/// Posts of one poster that wait for their acknowledgement.
-const WINDOW: usize = 32;
 /// What the one who does not listen posts in a round.
 const UNHEARD: usize = 20;
 
@@ -134,14 +127,9 @@ impl Play {
 
     /// On their first day people get their sessions, and the garden is made.
     async fn arrive(&mut self, addr: SocketAddr) {
-        for poster in self.posters.iter_mut().chain([&mut self.unheard]).filter(|poster| poster.token.is_empty()) {
-            let answer = Request::new(addr, "POST", "/api/session").json(&json!({ "name": poster.name })).await;
-            poster.token = text(&answer.json()["token"]);
+        for poster in self.posters.iter_mut().chain([&mut self.unheard]) {
+            poster.arrives(addr).await;
         }
-        let mut socket = open(addr, Some(&self.unheard.token)).await.expect("the server listens");
-        let create = json!({ "type": "create", "ref": 1, "name": "Garden" });
-        let reply = ask(&mut socket, &create).await.expect("a reply");
-        assert!(reply.get("ok").is_some() || reply["error"]["code"] == "exists", "{reply}");
     }
 
     /// A last life: what was not known is asked again, all is read, and compared.
@@ -177,55 +165,7 @@ impl Play {
     }
 }
 
-/// Whoever comes now reads what was read over all these lives.
-async fn assert_reads_the_same(addr: SocketAddr, reader: &Reader) {
-    let mut newcomer = Reader::new(&reader.room);
-    newcomer.reads(addr, Some(reader.events.len())).await;
-    assert_eq!(newcomer.events, reader.events);
-}
-
-struct Post {
-    room: &'static str,
-    /// Its `txn_id`, too.
-    text: String,
-    /// As it was acknowledged.
-    seq: Option<u64>,
-}
-
-/// Posts as fast as it is let, and remembers what it was told.
-struct Poster {
-    name: String,
-    token: String,
-    posts: Vec<Post>,
-    /// Those that were sent and not acknowledged, the oldest first.
-    unknown: Vec<usize>,
-}
-
 impl Poster {
-    fn new(name: String) -> Self {
-        Self { name, token: String::new(), posts: Vec::new(), unknown: Vec::new() }
-    }
-
-    /// Until the connection breaks.
-    async fn posts(&mut self, addr: SocketAddr, acknowledged: &watch::Sender<usize>) {
-        let Ok(mut socket) = open(addr, Some(&self.token)).await else { return };
-        if self.settles(&mut socket).await.is_err() {
-            return;
-        }
-        loop {
-            while self.unknown.len() < WINDOW {
-                let number = self.writes();
-                if self.feed(&mut socket, number).await.is_err() {
-                    return;
-                }
-            }
-            if socket.flush().await.is_err() || self.hears(&mut socket).await.is_err() {
-                return;
-            }
-            acknowledged.send_modify(|count| *count += 1);
-        }
-    }
-
     /// Posts into the lobby and takes no acknowledgement; once its posts are stored, waits until the server has ended.
     /// Says how many of its earlier posts had been stored all the same.
     async fn posts_unheard(
@@ -260,136 +200,5 @@ impl Poster {
         stored.send_replace(true);
         ended.wait_for(|ended| *ended).await.expect("it ends");
         lost
-    }
-
-    /// Sends again all that it does not know of, and some that it does: each gets the seq that it had.
-    async fn settles(&mut self, socket: &mut Socket) -> Result<(), Gone> {
-        let known = self.posts.len().saturating_sub(10 + self.unknown.len())..self.posts.len();
-        let again: Vec<_> = known.filter(|number| !self.unknown.contains(number)).collect();
-        let all = [self.unknown.clone(), again].concat();
-        for number in &all {
-            self.feed(socket, *number).await?;
-        }
-        socket.flush().await.map_err(|_| Gone)?;
-        for _ in all {
-            self.hears(socket).await?;
-        }
-        Ok(())
-    }
-
-    fn writes(&mut self) -> usize {
-        let number = self.posts.len();
-        let text = format!("{}-{number}", self.name);
-        self.posts.push(Post { room: ROOMS[number % ROOMS.len()], text, seq: None });
-        self.unknown.push(number);
-        number
-    }
-
-    async fn feed(&mut self, socket: &mut Socket, number: usize) -> Result<(), Gone> {
-        let Post { room, text, .. } = &self.posts[number];
-        let post = json!({ "type": "post", "ref": number, "room": room, "txn_id": text, "text": text });
-        socket.feed(Message::text(post.to_string())).await.map_err(|_| Gone)
-    }
-
-    /// Waits for the next acknowledgement.
-    async fn hears(&mut self, socket: &mut Socket) -> Result<(), Gone> {
-        let reply = next(socket, |frame| frame["type"] == "reply" && frame["ref"].is_u64()).await?;
-        // Nothing but what the end of the server brings may go wrong.
-        if let Some(error) = reply.get("error") {
-            assert!(["unavailable", "unknown_outcome"].contains(&text(&error["code"]).as_str()), "{reply}");
-            return Err(Gone);
-        }
-        let post = usize::try_from(number(&reply["ref"])).expect("a small number");
-        let seq = number(&reply["ok"]["seq"]);
-        let Post { text, seq: known, .. } = &mut self.posts[post];
-        assert_eq!(*known.get_or_insert(seq), seq, "{text} has moved");
-        self.unknown.retain(|unknown| *unknown != post);
-        Ok(())
-    }
-}
-
-/// Reads one room through all lives of the server.
-struct Reader {
-    room: String,
-    epoch: Option<String>,
-    events: Vec<Value>,
-}
-
-impl Reader {
-    fn new(room: &str) -> Self {
-        Self { room: room.to_owned(), epoch: None, events: Vec::new() }
-    }
-
-    /// Up to this seq, or until the connection breaks.
-    async fn reads(&mut self, addr: SocketAddr, to: Option<usize>) {
-        let Ok(mut socket) = open(addr, None).await else { return };
-        match self.subscribe(&mut socket).await {
-            Ok(Some(())) => {}
-            Ok(None) => return,
-            Err(error) => panic!("the cursor of {} is refused: {error}", self.room),
-        }
-        while to.is_none_or(|to| self.events.len() < to) {
-            let Ok(event) = next(&mut socket, |frame| frame["type"] == "event").await else {
-                assert!(to.is_none(), "the connection broke after {} of {to:?}", self.events.len());
-                return;
-            };
-            assert_eq!(number(&event["seq"]), self.events.len() as u64 + 1, "a gap or a double in {}", self.room);
-            self.events.push(event);
-        }
-    }
-
-    /// From where it stopped. None where the connection broke.
-    async fn subscribe(&mut self, socket: &mut Socket) -> Result<Option<()>, Value> {
-        let mut subscribe = json!({ "type": "subscribe", "ref": 1, "room": self.room });
-        match &self.epoch {
-            Some(epoch) => subscribe["cursor"] = json!({ "epoch": epoch, "seq": self.events.len() }),
-            None => subscribe["last"] = json!(u32::MAX),
-        }
-        let Ok(reply) = ask(socket, &subscribe).await else { return Ok(None) };
-        if let Some(error) = reply.get("error") {
-            return Err(error.clone());
-        }
-        assert_eq!(reply["ok"]["seq"], self.events.len());
-        self.epoch = Some(text(&reply["ok"]["epoch"]));
-        Ok(Some(()))
-    }
-}
-
-type Socket = WebSocketStream<TcpStream>;
-
-/// The connection is over.
-#[derive(Debug)]
-struct Gone;
-
-async fn open(addr: SocketAddr, token: Option<&str>) -> Result<Socket, Gone> {
-    let mut request = format!("ws://{addr}/api/socket").into_client_request().expect("a URL");
-    if let Some(token) = token {
-        let value = format!("Bearer {token}").parse().expect("a header's value");
-        request.headers_mut().insert("authorization", value);
-    }
-    let stream = TcpStream::connect(addr).await.map_err(|_| Gone)?;
-    stream.set_nodelay(true).expect("a TCP socket");
-    let opened = in_time("a connection", tokio_tungstenite::client_async(request, stream)).await;
-    Ok(opened.map_err(|_| Gone)?.0)
-}
-
-async fn ask(socket: &mut Socket, command: &Value) -> Result<Value, Gone> {
-    socket.send(Message::text(command.to_string())).await.map_err(|_| Gone)?;
-    next(socket, |frame| frame["type"] == "reply" && frame["ref"] == command["ref"]).await
-}
-
-/// The next frame that fits; the others are passed over.
-async fn next(socket: &mut Socket, fits: impl Fn(&Value) -> bool) -> Result<Value, Gone> {
-    loop {
-        match in_time("a frame, or the end", socket.next()).await {
-            Some(Ok(Message::Text(words))) => {
-                let frame: Value = serde_json::from_str(&words).expect("a frame of JSON");
-                if fits(&frame) {
-                    return Ok(frame);
-                }
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(_) | Err(_)) | None => return Err(Gone),
-        }
     }
 }
