@@ -165,6 +165,3 @@ fn room_key(room: &RoomId, what: &str) -> String {
 fn key(what: &str) -> String {
     format!("{{chinwag}}:{what}")
 }
-
-#[cfg(test)]
-mod tests;

@@ -14,6 +14,7 @@ mod chat;
 mod classic;
 mod cluster;
 mod crash;
+mod feed;
 mod guests;
 mod heartbeat;
 mod history;

@@ -23,6 +23,7 @@ fn a_wrong_address_or_password_ends_it_with_one_line() {
         ("nonsense".to_owned(), "cannot read REDIS_URL"),
         ("redis://127.0.0.1:1".to_owned(), "cannot reach the Redis of REDIS_URL"),
         (format!("redis://:wrong@127.0.0.1:{port}"), "does not let us in"),
+        (format!("redis://127.0.0.1:{port}"), "does not let us in"),
     ];
     for (url, expected) in cases {
         let output = started(&url, &[]);

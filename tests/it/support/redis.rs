@@ -54,6 +54,13 @@ impl RedisServer {
         self.child = launch(self.port, &self.dir, &self.options).expect("redis-server starts again");
     }
 
+    /// With what it has itself, on the port of one that was killed.
+    pub fn takes_the_place_of(&mut self, other: &Self) {
+        self.kill();
+        self.port = other.port;
+        self.start_again();
+    }
+
     /// It stays, and does not answer.
     pub fn pause(&self) {
         self.signal("STOP");

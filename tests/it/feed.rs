@@ -1,0 +1,233 @@
+//! The store on Redis as a node hears it: what gets lost on the way is found, and what Redis loses is not passed over.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chinwag::error::{Error, Result};
+use chinwag::protocol::{Author, Content, Event, Kind, MemberRole, Position, Seq, UserId};
+use chinwag::store::{
+    self, Append, Committed, Completion, Durability, Effect, Options, Right, Store, Tiding, Watch, Watcher,
+};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::support::redis::RedisServer;
+
+/// Notes what it hears.
+#[derive(Default)]
+struct Ear {
+    seqs: Mutex<Vec<Seq>>,
+    began: Mutex<Vec<Position>>,
+    told: Mutex<Vec<Tiding>>,
+}
+
+impl Watcher for Ear {
+    fn committed(&self, batch: Committed) {
+        for announcement in batch.announcements {
+            self.began.lock().unwrap().extend(announcement.began);
+            self.seqs.lock().unwrap().extend(announcement.events.iter().map(|event| event.seq));
+        }
+        for receipt in batch.receipts {
+            receipt.done.tell(receipt.outcome);
+        }
+    }
+
+    fn told(&self, tiding: Tiding) {
+        self.told.lock().unwrap().push(tiding);
+    }
+}
+
+struct Node {
+    store: Store,
+    ear: Arc<Ear>,
+}
+
+impl Node {
+    fn start(redis: &RedisServer) -> Self {
+        let ear = Arc::new(Ear::default());
+        Self { store: open(redis.url(), ear.clone()).unwrap_or_else(|fatal| panic!("{fatal}")), ear }
+    }
+
+    fn watch(&self, room: &str) -> Watch {
+        block(self.store.log.watch(&room.into())).unwrap()
+    }
+
+    fn append_with(&self, room: &str, txn_id: &str, effect: Effect) -> Result<Seq> {
+        let author = Author { id: UserId(Uuid::from_u128(1)), name: "ann".into() };
+        let mut event = Event::new(author, Kind::Message, Content::message("hi", None, &[], 1));
+        event.txn_id = Some(txn_id.into());
+        let (tell, told) = oneshot::channel();
+        let done = Completion::new(move |outcome| drop(tell.send(outcome)));
+        self.store.log.append(Append {
+            room: room.into(),
+            event,
+            right: Right::Write(MemberRole::Member),
+            effect,
+            done,
+        });
+        block(told).unwrap()
+    }
+
+    fn append(&self, room: &str, txn_id: &str) -> Result<Seq> {
+        self.append_with(room, txn_id, Effect::None)
+    }
+
+    /// As a client does: again until the outcome is known.
+    fn insist(&self, room: &str, txn_id: &str) -> Seq {
+        until(|| match self.append(room, txn_id) {
+            Ok(seq) => Some(seq),
+            Err(Error::Unavailable(_) | Error::UnknownOutcome) => None,
+            Err(error) => panic!("{error}"),
+        })
+    }
+
+    fn hears(&self, expected: impl IntoIterator<Item = Seq>) {
+        let expected: Vec<Seq> = expected.into_iter().collect();
+        until(|| (*self.ear.seqs.lock().unwrap() == expected).then_some(()));
+    }
+}
+
+fn open(url: String, ear: Arc<Ear>) -> std::result::Result<Store, chinwag::error::Fatal> {
+    let redis = Some(store::Redis { url, wait: 0 });
+    store::open(&Options { dir: "unused".into(), durability: Durability::Full, redis }, ear)
+}
+
+/// As nobody makes one: without events.
+fn make_room(redis: &RedisServer, id: &str) {
+    let fields = ["id", id, "name", id, "kind", "public", "epoch", "7", "oldest", "1", "head", "0"];
+    redis.ask(&[&["HSET", &format!("chinwag:{{{id}}}:room")], &fields[..]].concat());
+}
+
+fn block<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        assert!(since.elapsed() < Duration::from_secs(20), "it does not come to pass");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn two_nodes_hear_all_in_one_order() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let (one, two) = (Node::start(&redis), Node::start(&redis));
+    let _watches = (one.watch("garden"), two.watch("garden"));
+    assert_eq!(one.append("garden", "a"), Ok(1));
+    assert_eq!(two.append("garden", "a"), Ok(1), "sent again to another node");
+    assert_eq!(two.append("garden", "b"), Ok(2));
+    assert_eq!(one.append("garden", "c"), Ok(3));
+    assert!(matches!(one.append("nowhere", "d"), Err(Error::NoRoom(_))));
+    one.hears(1..=3);
+    two.hears(1..=3);
+    assert!(one.store.log.worth().contains("appendfsync everysec"), "{}", one.store.log.worth());
+    one.store.log.close();
+    assert!(matches!(one.append("garden", "e"), Err(Error::Unavailable(_))));
+}
+
+#[test]
+fn a_lost_announcement_is_found() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let (one, two) = (Node::start(&redis), Node::start(&redis));
+    let _watch = one.watch("garden");
+    two.append("garden", "a").unwrap();
+    one.hears(1..=1);
+    // Deaf for a while, as if Redis had dropped what it had for it.
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    two.insist("garden", "b");
+    two.insist("garden", "c");
+    one.hears(1..=3);
+    assert!(one.ear.told.lock().unwrap().contains(&Tiding::Back));
+}
+
+#[test]
+fn a_killed_redis_loses_nothing_that_was_acknowledged() {
+    let mut redis = RedisServer::with(&["--appendfsync", "always"]);
+    make_room(&redis, "garden");
+    let (one, two) = (Node::start(&redis), Node::start(&redis));
+    let _watches = (one.watch("garden"), two.watch("garden"));
+    for number in 1..=20 {
+        assert_eq!(one.insist("garden", &format!("before {number}")), number);
+    }
+    redis.kill();
+    assert!(one.append("garden", "away").is_err());
+    redis.start_again();
+    assert_eq!(one.insist("garden", "after"), 21);
+    one.hears(1..=21);
+    two.hears(1..=21);
+    assert!(one.ear.began.lock().unwrap().is_empty(), "nothing was lost");
+}
+
+#[test]
+fn a_redis_that_lost_what_was_delivered_begins_another_life() {
+    let mut redis = RedisServer::with(&["--appendfsync", "always"]);
+    make_room(&redis, "garden");
+    let (one, two) = (Node::start(&redis), Node::start(&redis));
+    let _watches = (one.watch("garden"), two.watch("garden"));
+    for number in 1..=3 {
+        one.insist("garden", &format!("{number}"));
+    }
+    two.hears(1..=3);
+    redis.kill();
+    // As a replica does that was promoted too early: its log is shorter.
+    let mut other = RedisServer::with(&["--appendfsync", "always"]);
+    make_room(&other, "garden");
+    other.takes_the_place_of(&redis);
+    for node in [&one, &two] {
+        let began = until(|| node.ear.began.lock().unwrap().first().copied());
+        assert!(began.head == 0 && began.epoch.0 != 7);
+    }
+    assert_eq!(one.insist("garden", "anew"), 1);
+    two.hears([1, 2, 3, 1]);
+}
+
+#[test]
+fn a_redis_that_stands_still_is_away_and_comes_back() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let node = Node::start(&redis);
+    let _watch = node.watch("garden");
+    node.append("garden", "a").unwrap();
+    redis.pause();
+    assert!(matches!(node.append("garden", "b"), Err(Error::UnknownOutcome | Error::Unavailable(_))));
+    until(|| node.ear.told.lock().unwrap().contains(&Tiding::Away).then_some(()));
+    redis.resume();
+    assert_eq!(node.insist("garden", "b"), 2);
+    node.hears(1..=2);
+}
+
+#[test]
+fn a_script_that_redis_forgot_is_given_to_it_again() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let node = Node::start(&redis);
+    node.append("garden", "a").unwrap();
+    redis.ask(&["SCRIPT", "FLUSH"]);
+    assert_eq!(node.append("garden", "b"), Ok(2));
+}
+
+#[test]
+fn what_is_emptied_leaves_its_place() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let node = Node::start(&redis);
+    let ann = UserId(Uuid::from_u128(1));
+    node.append_with("garden", "a", Effect::Mention(vec![ann])).unwrap();
+    node.append("garden", "b").unwrap();
+    node.append_with("garden", "c", Effect::Redact(1)).unwrap();
+    assert_eq!(redis.ask(&["HKEYS", "chinwag:{garden}:gone"]), "1");
+    assert_eq!(redis.ask(&["XLEN", "chinwag:{garden}:log"]), "2");
+    node.append_with("garden", "d", Effect::RedactAll(ann)).unwrap();
+    assert_eq!(redis.ask(&["HLEN", "chinwag:{garden}:gone"]), "3");
+    node.append_with("garden", "e", Effect::Delete).unwrap();
+    assert_eq!(redis.ask(&["KEYS", "chinwag:{garden}:*"]), "");
+    assert!(matches!(node.append("garden", "f"), Err(Error::NoRoom(_))));
+}
