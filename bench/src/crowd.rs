@@ -28,7 +28,12 @@ pub struct Seated {
 
 impl Crowd {
     pub fn new(server: SocketAddr) -> Result<Self> {
-        Ok(Self { swarm: Swarm::new(server)?, talks: Vec::new(), answers: Vec::new() })
+        Self::spread(vec![server])
+    }
+
+    /// Sits down at these servers in turn.
+    pub fn spread(servers: Vec<SocketAddr>) -> Result<Self> {
+        Ok(Self { swarm: Swarm::spread(servers)?, talks: Vec::new(), answers: Vec::new() })
     }
 
     /// Connects one for each talk, with so many handshakes under way at once, and waits until all are in.

@@ -26,6 +26,11 @@ impl Figure {
     pub fn at_most(self, target: f64) -> Self {
         Self { target: Some(Target::AtMost(target)), ..self }
     }
+
+    #[must_use]
+    pub fn at_least(self, target: f64) -> Self {
+        Self { target: Some(Target::AtLeast(target)), ..self }
+    }
 }
 
 impl fmt::Display for Figure {

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use scenario::{append, connect, fanout, history, idle, many, reconnect, rooms, slow, start};
+use scenario::{append, connect, fanout, history, idle, many, nodes, reconnect, rooms, slow, start};
 use server::Launcher;
 use subject::Subject;
 
@@ -69,6 +69,8 @@ enum Scenario {
     Connect(connect::Options),
     /// Acknowledged durable posts a second (Chinwag)
     Append(append::Options),
+    /// Nodes on a Redis: posts a second, and what a delivery costs with several (Chinwag; starts redis-server)
+    Nodes(nodes::Options),
     /// One reader stops reading: what the others notice, and whether it gets everything afterwards (Chinwag)
     Slow(slow::Options),
     /// Pages of a small and of a large room (Chinwag)
@@ -107,6 +109,7 @@ fn run(options: &Options) -> Result<()> {
         Scenario::Idle(options) => idle::run(&launcher, subject, options)?,
         Scenario::Connect(options) => connect::run(&launcher, subject, options)?,
         Scenario::Append(options) => append::run(&launcher, options)?,
+        Scenario::Nodes(options) => nodes::run(&launcher, options)?,
         Scenario::Slow(options) => slow::run(&launcher, options)?,
         Scenario::History(options) => history::run(&launcher, &start::Filled::default(), options)?,
         Scenario::Reconnect(options) => reconnect::run(&launcher, options)?,

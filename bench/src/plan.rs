@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::figure::{Figure, Rounds, readable};
 use crate::peer::Peer;
-use crate::scenario::{append, connect, fanout, history, idle, many, reconnect, rooms, slow, start};
+use crate::scenario::{append, connect, fanout, history, idle, many, nodes, reconnect, rooms, slow, start};
 use crate::server::Launcher;
 use crate::subject::Subject;
 use crate::traffic::{Drive, Overload};
@@ -18,7 +18,7 @@ pub struct Options {
     /// How long to measure where deliveries or posts are counted
     #[arg(long, default_value_t = 3)]
     pub seconds: u64,
-    /// Only this scenario (fanout, rooms, many, idle, connect, append, slow, history, reconnect, start) or subject
+    /// Only this scenario (fanout, rooms, many, idle, connect, append, nodes, slow, history, reconnect, start) or subject
     /// (chinwag, floor, bun …); more than one may be named
     #[arg(long)]
     pub only: Vec<String>,
@@ -33,6 +33,7 @@ pub enum Case {
     Idle { sessions: bool },
     Connect { sessions: bool },
     Append { window: usize },
+    Nodes,
     Slow,
     History,
     Reconnect { one_stays: bool },
@@ -47,7 +48,7 @@ pub struct Outcome {
     pub failed: Option<String>,
 }
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 26] = [
     Case::Fanout { readers: 100, drive: Drive::Window(1) },
     Case::Fanout { readers: 1000, drive: Drive::Window(1) },
     Case::Fanout { readers: 5000, drive: Drive::Window(1) },
@@ -67,6 +68,7 @@ const CASES: [Case; 25] = [
     Case::Connect { sessions: false },
     Case::Append { window: 64 },
     Case::Append { window: 256 },
+    Case::Nodes,
     Case::Many,
     Case::Slow,
     Case::Reconnect { one_stays: true },
@@ -86,6 +88,7 @@ impl Case {
             Self::Idle { .. } => "idle",
             Self::Connect { .. } => "connect",
             Self::Append { .. } => "append",
+            Self::Nodes => "nodes",
             Self::Slow => "slow",
             Self::History => "history",
             Self::Reconnect { .. } => "reconnect",
@@ -114,6 +117,7 @@ impl Case {
             Self::History => "Pages of rooms of 100 and of 1,000,000 messages".to_owned(),
             Self::Reconnect { one_stays: true } => "10,000 come back at once to a room that one still reads".to_owned(),
             Self::Reconnect { one_stays: false } => "10,000 come back at once to a room that nobody reads".to_owned(),
+            Self::Nodes => "Nodes on one Redis".to_owned(),
             Self::Append { window } => format!("Durable posts, {window} under way"),
         }
     }
@@ -159,6 +163,7 @@ impl Case {
                 connect::run(launcher, subject, &connect::Options { sessions, ..Default::default() })
             }
             Self::Many => many::run(launcher, &many::Options { seconds, ..Default::default() }),
+            Self::Nodes => nodes::run(launcher, &nodes::Options { seconds, ..Default::default() }),
             Self::Slow => slow::run(launcher, &slow::Options::default()),
             Self::History => history::run(launcher, filled, &history::Options::default()),
             Self::Reconnect { one_stays } => {

@@ -134,6 +134,7 @@ fn page(outcomes: &[Outcome], options: &plan::Options, machine: &str, notes: Opt
          \x20   target/release/chinwag-bench connect --connections 10000 --at-once 256\n\
          \x20   target/release/chinwag-bench append --senders 8 --window 256 --seconds 10\n\
          \x20   target/release/chinwag-bench many --connections 1000 --window 64\n\
+         \x20   target/release/chinwag-bench nodes --nodes 2 --seconds 10\n\
          \x20   target/release/chinwag-bench slow --others 19 --rate 500\n\
          \x20   target/release/chinwag-bench history --events 1000000\n\
          \x20   target/release/chinwag-bench reconnect --connections 10000 --one-stays\n\

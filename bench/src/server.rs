@@ -2,6 +2,7 @@
 //! not. What they are asked and how they answer is the dialects' business.
 
 use std::cell::OnceCell;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -80,6 +81,16 @@ impl Launcher {
 
     /// A Chinwag on what a former one left in this folder.
     pub fn start(&self, folder: &Path) -> Result<Server> {
+        self.chinwag(folder, None)
+    }
+
+    /// A node of the chat on this Redis.
+    pub fn node(&self, redis: SocketAddr) -> Result<Server> {
+        let folder = self.folder()?;
+        Ok(self.chinwag(folder.path(), Some(redis))?.with_folder(folder))
+    }
+
+    fn chinwag(&self, folder: &Path, redis: Option<SocketAddr>) -> Result<Server> {
         if !self.binary.exists() {
             bail!(
                 "no server at {}: build it with `cargo build --release`, or name it with --server",
@@ -89,9 +100,14 @@ impl Launcher {
         let mut command = Command::new(&self.binary);
         command.args(["--addr", "127.0.0.1:0", "--limits", "off", "--data"]).arg(folder.join("data"));
         for (name, _) in std::env::vars_os() {
-            if name == "ADDR" || name == "PORT" || name.to_string_lossy().starts_with("CHINWAG_") {
+            if ["ADDR", "PORT", "REDIS_URL"].map(OsStr::new).contains(&&*name)
+                || name.to_string_lossy().starts_with("CHINWAG_")
+            {
                 command.env_remove(name);
             }
+        }
+        if let Some(redis) = redis {
+            command.env("REDIS_URL", format!("redis://{redis}"));
         }
         command.stdout(Stdio::piped());
         launch(command, folder, true, |child, begun| {

@@ -27,7 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const ALARM: Token = Token(usize::MAX - 1);
 
 pub struct Swarm {
-    server: SocketAddr,
+    servers: Vec<SocketAddr>,
     poll: Poll,
     events: Events,
     connections: Vec<Option<Connection>>,
@@ -42,11 +42,16 @@ pub struct Swarm {
 
 impl Swarm {
     pub fn new(server: SocketAddr) -> Result<Self> {
+        Self::spread(vec![server])
+    }
+
+    /// Connects to these servers in turn.
+    pub fn spread(servers: Vec<SocketAddr>) -> Result<Self> {
         let poll = Poll::new().context("no epoll")?;
         let alarm = Alarm::new()?;
         poll.registry().register(&mut SourceFd(&alarm.0.as_raw_fd()), ALARM, Interest::READABLE)?;
         Ok(Self {
-            server,
+            servers,
             poll,
             alarm,
             events: Events::with_capacity(1024),
@@ -89,8 +94,8 @@ impl Swarm {
     /// Begins one connection and returns its number, the next one from 0.
     pub fn open(&mut self, opening: &Opening) -> Result<usize> {
         let who = self.connections.len();
-        let mut connection =
-            Connection::open(self.server, limits::source(who), opening).with_context(|| format!("connection {who}"))?;
+        let mut connection = Connection::open(self.servers[who % self.servers.len()], limits::source(who), opening)
+            .with_context(|| format!("connection {who}"))?;
         watch(&self.poll, &mut connection, who)?;
         self.connections.push(Some(connection));
         Ok(who)

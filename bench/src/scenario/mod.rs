@@ -7,6 +7,7 @@ pub mod history;
 pub mod idle;
 mod lobby;
 pub mod many;
+pub mod nodes;
 pub mod reconnect;
 pub mod rooms;
 mod scene;

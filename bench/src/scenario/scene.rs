@@ -110,7 +110,7 @@ impl Scene {
     }
 
     /// All readers first, room by room, then all senders.
-    fn set(&self, server: &Server, crowd: &mut Crowd, dialect: Dialect, text_bytes: usize) -> Result<Traffic> {
+    pub fn set(&self, server: &Server, crowd: &mut Crowd, dialect: Dialect, text_bytes: usize) -> Result<Traffic> {
         let rooms: Vec<String> = (0..self.rooms).map(|room| format!("room-{room}")).collect();
         make_rooms(server, dialect, &rooms)?;
         let mut number = 0;

@@ -1,0 +1,253 @@
+//! One to several nodes on a Redis: posts a second that one Redis takes, what a delivery costs all nodes together, and
+//! what each post costs Redis. Nodes, Redis and generator share the machine, so that more nodes carry no more here: how
+//! much they would carry elsewhere follows from the processor time for each delivery.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use super::scene::Scene;
+use super::{create_room, millis};
+use crate::crowd::Crowd;
+use crate::dialect::Dialect;
+use crate::figure::Figure;
+use crate::limits;
+use crate::load::Load;
+use crate::server::{Launcher, Server};
+use crate::swarm::Swarm;
+use crate::traffic::Drive;
+use crate::watch::Usage;
+use crate::wire::TEXT_BYTES;
+
+const WARM_UP: Duration = Duration::from_secs(1);
+const MICRO: f64 = 1e6;
+/// Acknowledged posts a second with `appendfsync everysec`.
+const TARGET_POSTS: f64 = 20_000.0;
+/// By how much more two nodes carry than one.
+const TARGET_CARRIED: f64 = 1.6;
+/// One for a post that comes alone. The rest is for what goes by the clock: leases and read markers.
+const TARGET_CALLS: f64 = 1.1;
+
+#[derive(clap::Args, Clone)]
+pub struct Options {
+    /// Nodes at most; fewer are measured before
+    #[arg(long, default_value_t = Options::default().nodes)]
+    pub nodes: usize,
+    /// Connections that read, spread over the nodes
+    #[arg(long, default_value_t = Options::default().readers)]
+    pub readers: usize,
+    /// Connections that post, spread over the nodes
+    #[arg(long, default_value_t = Options::default().senders)]
+    pub senders: usize,
+    /// Posts under way in all where they are counted
+    #[arg(long, default_value_t = Options::default().window)]
+    pub window: usize,
+    /// How long to measure each
+    #[arg(long, default_value_t = Options::default().seconds)]
+    pub seconds: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: 2, readers: 1000, senders: 8, window: 256, seconds: 10 }
+    }
+}
+
+pub fn run(launcher: &Launcher, options: &Options) -> Result<Vec<Figure>> {
+    if options.nodes == 0 || options.readers == 0 || options.senders == 0 || options.window == 0 {
+        bail!("--nodes, --readers, --senders and --window must be at least 1");
+    }
+    // Before the servers start, which inherit the limit.
+    limits::allow_connections(options.readers + options.senders + 1)?;
+    let mut figures = Vec::new();
+    let mut alone = None;
+    for nodes in 1..=options.nodes {
+        figures.extend(Cluster::start(launcher, nodes, "everysec")?.posts(options)?);
+        let deliveries = |window| Cluster::start(launcher, nodes, "everysec")?.deliveries(options, window);
+        let (one, many) = (deliveries(1)?, deliveries(64)?);
+        let (one_alone, many_alone) = *alone.get_or_insert((one.each, many.each));
+        figures.extend(one.figures.into_iter().chain(many.figures));
+        if nodes > 1 {
+            let carried = |alone: f64, each: f64| nodes as f64 * alone / each;
+            let name = |window| format!("{nodes} nodes carry, by CPU, {window} under way, to one node's");
+            let figure = Figure::new(name(1), carried(one_alone, one.each), "×");
+            figures.push(if nodes == 2 { figure.at_least(TARGET_CARRIED) } else { figure });
+            figures.push(Figure::new(name(64), carried(many_alone, many.each), "×"));
+        }
+    }
+    figures.extend(Cluster::start(launcher, 1, "always")?.posts(options)?);
+    Ok(figures)
+}
+
+struct Cluster {
+    redis: Server,
+    nodes: Vec<Server>,
+    fsync: &'static str,
+}
+
+/// What deliveries cost.
+struct Cost {
+    figures: Vec<Figure>,
+    /// Processor microseconds of all nodes for one.
+    each: f64,
+}
+
+/// What was used so far, by the nodes and by Redis.
+struct Used {
+    nodes: Vec<Usage>,
+    redis: Usage,
+}
+
+impl Cluster {
+    fn start(launcher: &Launcher, nodes: usize, fsync: &'static str) -> Result<Self> {
+        let redis = launcher
+            .listener(|folder, address| {
+                let mut command = Command::new("redis-server");
+                command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""]);
+                command.args(["--appendonly", "yes", "--appendfsync", fsync, "--dir"]).arg(folder);
+                Ok(command)
+            })
+            .context("redis-server does not start: on Debian, apt-get install redis-server")?;
+        let nodes = (0..nodes).map(|_| launcher.node(redis.address)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { redis, nodes, fsync })
+    }
+
+    fn stop(self) -> Result<()> {
+        for node in self.nodes {
+            node.stop()?;
+        }
+        self.redis.stop()
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| node.address).collect()
+    }
+
+    fn name(&self) -> String {
+        let count = self.nodes.len();
+        format!("{count} node{}", if count == 1 { "" } else { "s" })
+    }
+
+    /// As many as are taken, by nobody read.
+    fn posts(self, options: &Options) -> Result<Vec<Figure>> {
+        let mut swarm = Swarm::spread(self.addresses())?;
+        let senders = swarm.connect(options.senders)?;
+        let room = create_room(&mut swarm, senders.start, "Append")?;
+        let start = swarm.ask(senders.start, &json!({"type": "subscribe", "room": room, "last": 0}))?;
+        swarm.ask(senders.start, &json!({"type": "unsubscribe", "room": room}))?;
+        let mut load = Load::new(&room, senders, options.window)?;
+        load.keep_up(&mut swarm, WARM_UP)?;
+        load.take_latency();
+        let (before, used, since) = (load.acknowledged(), self.used()?, Instant::now());
+        load.keep_up(&mut swarm, Duration::from_secs(options.seconds))?;
+        let (took, (nodes, redis)) = (since.elapsed(), self.used()?.since(&used));
+        let posts = (load.acknowledged() - before) as f64;
+        let latency = load.take_latency();
+        load.finish(&mut swarm)?;
+        load.check_log(&mut swarm, &start["epoch"], start["head"].as_u64().unwrap_or(0))?;
+        let (cluster, fsync) = (self.name(), self.fsync);
+        self.stop()?;
+
+        let name = |what: &str| format!("{cluster}, appendfsync {fsync}, posts: {what}");
+        let rate = Figure::new(name("acknowledged"), posts / took.as_secs_f64(), "/s");
+        Ok(vec![
+            if fsync == "everysec" { rate.at_least(TARGET_POSTS) } else { rate },
+            Figure::new(name("p50"), millis(latency.value_at_quantile(0.5)), "ms"),
+            Figure::new(name("p99"), millis(latency.value_at_quantile(0.99)), "ms"),
+            Figure::new(name("CPU of the nodes each"), nodes * MICRO / posts, "µs"),
+            Figure::new(name("CPU of Redis each"), redis * MICRO / posts, "µs"),
+        ])
+    }
+
+    /// One room, whose readers are spread over the nodes; so many posts under way.
+    fn deliveries(self, options: &Options, window: usize) -> Result<Cost> {
+        let senders = options.senders.min(window);
+        let (drive, seconds) = (Drive::Window(window), options.seconds);
+        let scene = Scene { rooms: 1, readers: options.readers, senders, drive, seconds };
+        let mut crowd = Crowd::spread(self.addresses())?;
+        let mut traffic = scene.set(&self.nodes[0], &mut crowd, Dialect::Chinwag, TEXT_BYTES)?;
+        // The first post of each sender makes them a user, too.
+        traffic.keep_up(&mut crowd, WARM_UP)?;
+        traffic.finish(&mut crowd)?;
+        traffic.latency.reset();
+        let (before, used, scripts, since) = (traffic.deliveries, self.used()?, self.scripts()?, Instant::now());
+        traffic.keep_up(&mut crowd, Duration::from_secs(seconds))?;
+        traffic.finish(&mut crowd)?;
+        let (took, (nodes, redis)) = (since.elapsed(), self.used()?.since(&used));
+        let called = (self.scripts()? - scripts) as f64;
+        let (deliveries, latency) = ((traffic.deliveries - before) as f64, &traffic.latency);
+        if deliveries == 0.0 {
+            bail!("nothing was delivered in {seconds} s");
+        }
+        let cluster = self.name();
+        self.stop()?;
+
+        let messages = deliveries / options.readers as f64;
+        let each = nodes * MICRO / deliveries;
+        let readers = options.readers;
+        let name = |what: &str| format!("{cluster}, {window} under way to {readers} readers: {what}");
+        let calls = Figure::new(name("scripts called for a message"), called / messages, "");
+        let figures = vec![
+            Figure::new(name("deliveries"), deliveries / took.as_secs_f64(), "/s"),
+            Figure::new(name("CPU of the nodes each"), each, "µs"),
+            Figure::new(name("CPU of Redis for a message"), redis * MICRO / messages, "µs"),
+            if window == 1 { calls.at_most(TARGET_CALLS) } else { calls },
+            Figure::new(name("p50"), millis(latency.value_at_quantile(0.5)), "ms"),
+            Figure::new(name("p99"), millis(latency.value_at_quantile(0.99)), "ms"),
+        ];
+        Ok(Cost { figures, each })
+    }
+
+    fn used(&self) -> Result<Used> {
+        let nodes = self.nodes.iter().map(Server::usage).collect::<Result<_>>()?;
+        Ok(Used { nodes, redis: self.redis.usage()? })
+    }
+
+    fn scripts(&self) -> Result<u64> {
+        scripts(self.redis.address)
+    }
+}
+
+impl Used {
+    /// Seconds of the nodes, and of Redis.
+    fn since(&self, earlier: &Self) -> (f64, f64) {
+        let nodes = self.nodes.iter().zip(&earlier.nodes).map(|(now, before)| now.since(before).total()).sum();
+        (nodes, self.redis.since(&earlier.redis).total())
+    }
+}
+
+/// How many scripts this Redis has run.
+fn scripts(redis: SocketAddr) -> Result<u64> {
+    let mut socket = BufReader::new(TcpStream::connect(redis)?);
+    socket.get_mut().write_all(b"INFO commandstats\r\n")?;
+    let mut length = String::new();
+    socket.read_line(&mut length)?;
+    let length = length.trim().strip_prefix('$').and_then(|it| it.parse().ok()).context("INFO has another form")?;
+    let mut said = vec![0; length];
+    std::io::Read::read_exact(&mut socket, &mut said)?;
+    Ok(calls(&String::from_utf8_lossy(&said)))
+}
+
+fn calls(stats: &str) -> u64 {
+    let of = |line: &str| {
+        let said = line.strip_prefix("cmdstat_evalsha:calls=").or_else(|| line.strip_prefix("cmdstat_eval:calls="))?;
+        said.split(',').next()?.parse::<u64>().ok()
+    };
+    stats.lines().filter_map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_scripts_are_counted() {
+        let stats = "# Commandstats\r\ncmdstat_get:calls=7,usec=1\r\ncmdstat_eval:calls=2,usec=5,\r\n\
+                     cmdstat_evalsha:calls=40,usec=5,usec_per_call=1\r\n";
+        assert_eq!(calls(stats), 42);
+    }
+}
