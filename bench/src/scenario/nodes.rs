@@ -2,7 +2,7 @@
 //! what each post costs Redis. Nodes, Redis and generator share the machine, so that more nodes carry no more here: how
 //! much they would carry elsewhere follows from the processor time for each delivery.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -64,23 +64,47 @@ pub fn run(launcher: &Launcher, options: &Options) -> Result<Vec<Figure>> {
     // Before the servers start, which inherit the limit.
     limits::allow_connections(options.readers + options.senders + 1)?;
     let mut figures = Vec::new();
-    let mut alone = None;
+    let mut alone: Vec<f64> = Vec::new();
     for nodes in 1..=options.nodes {
         figures.extend(Cluster::start(launcher, nodes, "everysec")?.posts(options)?);
-        let deliveries = |window| Cluster::start(launcher, nodes, "everysec")?.deliveries(options, window);
-        let (one, many) = (deliveries(1)?, deliveries(64)?);
-        let (one_alone, many_alone) = *alone.get_or_insert((one.each, many.each));
-        figures.extend(one.figures.into_iter().chain(many.figures));
-        if nodes > 1 {
-            let carried = |alone: f64, each: f64| nodes as f64 * alone / each;
-            let name = |window| format!("{nodes} nodes carry, by CPU, {window} under way, to one node's");
-            let figure = Figure::new(name(1), carried(one_alone, one.each), "×");
-            figures.push(if nodes == 2 { figure.at_least(TARGET_CARRIED) } else { figure });
-            figures.push(Figure::new(name(64), carried(many_alone, many.each), "×"));
+        for (place, scene) in options.scenes().into_iter().enumerate() {
+            let cost = Cluster::start(launcher, nodes, "everysec")?.deliveries(&scene)?;
+            figures.extend(cost.figures);
+            if nodes == 1 {
+                alone.push(cost.each);
+            } else {
+                let carried = nodes as f64 * alone[place] / cost.each;
+                let figure = Figure::new(
+                    format!("{nodes} nodes, {}: carried, by CPU, to one node's", name(&scene)),
+                    carried,
+                    "×",
+                );
+                figures.push(if nodes == 2 { figure.at_least(TARGET_CARRIED) } else { figure });
+            }
         }
     }
     figures.extend(Cluster::start(launcher, 1, "always")?.posts(options)?);
     Ok(figures)
+}
+
+impl Options {
+    fn scenes(&self) -> [Scene; 3] {
+        let (senders, seconds) = (self.senders, self.seconds);
+        let one =
+            |senders, window| Scene { rooms: 1, readers: self.readers, senders, drive: Drive::Window(window), seconds };
+        let many =
+            Scene { rooms: self.readers.div_ceil(10), readers: 10, senders: 1, drive: Drive::Window(640), seconds };
+        [one(1, 1), one(senders, 64), many]
+    }
+}
+
+fn name(scene: &Scene) -> String {
+    let Scene { rooms, readers, .. } = scene;
+    let under_way = match scene.drive {
+        Drive::Window(window) => format!("{window} under way"),
+        Drive::Rate(rate) => format!("{rate} messages/s"),
+    };
+    format!("{rooms} room{} of {readers}, {under_way}", if *rooms == 1 { "" } else { "s" })
 }
 
 struct Cluster {
@@ -96,10 +120,25 @@ struct Cost {
     each: f64,
 }
 
-/// What was used so far, by the nodes and by Redis.
+/// What was used so far.
 struct Used {
     nodes: Vec<Usage>,
     redis: Usage,
+    scripts: Scripts,
+}
+
+/// Between two looks: seconds on processors, and how many scripts were called, and took how many seconds.
+struct Spent {
+    nodes: f64,
+    redis: f64,
+    calls: f64,
+    in_scripts: f64,
+}
+
+/// All that a Redis has run since its start.
+struct Scripts {
+    calls: u64,
+    micros: u64,
 }
 
 impl Cluster {
@@ -144,7 +183,7 @@ impl Cluster {
         load.take_latency();
         let (before, used, since) = (load.acknowledged(), self.used()?, Instant::now());
         load.keep_up(&mut swarm, Duration::from_secs(options.seconds))?;
-        let (took, (nodes, redis)) = (since.elapsed(), self.used()?.since(&used));
+        let (took, spent) = (since.elapsed(), self.used()?.since(&used));
         let posts = (load.acknowledged() - before) as f64;
         let latency = load.take_latency();
         load.finish(&mut swarm)?;
@@ -158,44 +197,40 @@ impl Cluster {
             if fsync == "everysec" { rate.at_least(TARGET_POSTS) } else { rate },
             Figure::new(name("p50"), millis(latency.value_at_quantile(0.5)), "ms"),
             Figure::new(name("p99"), millis(latency.value_at_quantile(0.99)), "ms"),
-            Figure::new(name("CPU of the nodes each"), nodes * MICRO / posts, "µs"),
-            Figure::new(name("CPU of Redis each"), redis * MICRO / posts, "µs"),
+            Figure::new(name("CPU of the nodes each"), spent.nodes * MICRO / posts, "µs"),
+            Figure::new(name("CPU of Redis each"), spent.redis * MICRO / posts, "µs"),
         ])
     }
 
-    /// One room, whose readers are spread over the nodes; so many posts under way.
-    fn deliveries(self, options: &Options, window: usize) -> Result<Cost> {
-        let senders = options.senders.min(window);
-        let (drive, seconds) = (Drive::Window(window), options.seconds);
-        let scene = Scene { rooms: 1, readers: options.readers, senders, drive, seconds };
+    /// The readers of each room are spread over the nodes.
+    fn deliveries(self, scene: &Scene) -> Result<Cost> {
         let mut crowd = Crowd::spread(self.addresses())?;
         let mut traffic = scene.set(&self.nodes[0], &mut crowd, Dialect::Chinwag, TEXT_BYTES)?;
         // The first post of each sender makes them a user, too.
         traffic.keep_up(&mut crowd, WARM_UP)?;
         traffic.finish(&mut crowd)?;
         traffic.latency.reset();
-        let (before, used, scripts, since) = (traffic.deliveries, self.used()?, self.scripts()?, Instant::now());
-        traffic.keep_up(&mut crowd, Duration::from_secs(seconds))?;
+        let (before, used, since) = (traffic.deliveries, self.used()?, Instant::now());
+        traffic.keep_up(&mut crowd, Duration::from_secs(scene.seconds))?;
         traffic.finish(&mut crowd)?;
-        let (took, (nodes, redis)) = (since.elapsed(), self.used()?.since(&used));
-        let called = (self.scripts()? - scripts) as f64;
+        let (took, spent) = (since.elapsed(), self.used()?.since(&used));
         let (deliveries, latency) = ((traffic.deliveries - before) as f64, &traffic.latency);
         if deliveries == 0.0 {
-            bail!("nothing was delivered in {seconds} s");
+            bail!("nothing was delivered in {} s", scene.seconds);
         }
         let cluster = self.name();
         self.stop()?;
 
-        let messages = deliveries / options.readers as f64;
-        let each = nodes * MICRO / deliveries;
-        let readers = options.readers;
-        let name = |what: &str| format!("{cluster}, {window} under way to {readers} readers: {what}");
-        let calls = Figure::new(name("scripts called for a message"), called / messages, "");
+        let messages = deliveries / scene.readers as f64;
+        let each = spent.nodes * MICRO / deliveries;
+        let name = |what: &str| format!("{cluster}, {}: {what}", name(scene));
+        let calls = Figure::new(name("scripts called for a message"), spent.calls / messages, "");
         let figures = vec![
             Figure::new(name("deliveries"), deliveries / took.as_secs_f64(), "/s"),
             Figure::new(name("CPU of the nodes each"), each, "µs"),
-            Figure::new(name("CPU of Redis for a message"), redis * MICRO / messages, "µs"),
-            if window == 1 { calls.at_most(TARGET_CALLS) } else { calls },
+            Figure::new(name("CPU of Redis for a message"), spent.redis * MICRO / messages, "µs"),
+            if scene.drive == Drive::Window(1) { calls.at_most(TARGET_CALLS) } else { calls },
+            Figure::new(name("time in scripts for a message"), spent.in_scripts * MICRO / messages, "µs"),
             Figure::new(name("p50"), millis(latency.value_at_quantile(0.5)), "ms"),
             Figure::new(name("p99"), millis(latency.value_at_quantile(0.99)), "ms"),
         ];
@@ -204,40 +239,45 @@ impl Cluster {
 
     fn used(&self) -> Result<Used> {
         let nodes = self.nodes.iter().map(Server::usage).collect::<Result<_>>()?;
-        Ok(Used { nodes, redis: self.redis.usage()? })
-    }
-
-    fn scripts(&self) -> Result<u64> {
-        scripts(self.redis.address)
+        Ok(Used { nodes, redis: self.redis.usage()?, scripts: scripts(self.redis.address)? })
     }
 }
 
 impl Used {
-    /// Seconds of the nodes, and of Redis.
-    fn since(&self, earlier: &Self) -> (f64, f64) {
-        let nodes = self.nodes.iter().zip(&earlier.nodes).map(|(now, before)| now.since(before).total()).sum();
-        (nodes, self.redis.since(&earlier.redis).total())
+    fn since(&self, earlier: &Self) -> Spent {
+        let nodes = self.nodes.iter().zip(&earlier.nodes).map(|(now, before)| now.since(before).total());
+        Spent {
+            nodes: nodes.sum(),
+            redis: self.redis.since(&earlier.redis).total(),
+            calls: (self.scripts.calls - earlier.scripts.calls) as f64,
+            in_scripts: (self.scripts.micros - earlier.scripts.micros) as f64 / MICRO,
+        }
     }
 }
 
-/// How many scripts this Redis has run.
-fn scripts(redis: SocketAddr) -> Result<u64> {
+/// What this Redis says of its scripts.
+fn scripts(redis: SocketAddr) -> Result<Scripts> {
     let mut socket = BufReader::new(TcpStream::connect(redis)?);
     socket.get_mut().write_all(b"INFO commandstats\r\n")?;
     let mut length = String::new();
     socket.read_line(&mut length)?;
     let length = length.trim().strip_prefix('$').and_then(|it| it.parse().ok()).context("INFO has another form")?;
     let mut said = vec![0; length];
-    std::io::Read::read_exact(&mut socket, &mut said)?;
-    Ok(calls(&String::from_utf8_lossy(&said)))
+    socket.read_exact(&mut said)?;
+    Ok(Scripts::read(&String::from_utf8_lossy(&said)))
 }
 
-fn calls(stats: &str) -> u64 {
-    let of = |line: &str| {
-        let said = line.strip_prefix("cmdstat_evalsha:calls=").or_else(|| line.strip_prefix("cmdstat_eval:calls="))?;
-        said.split(',').next()?.parse::<u64>().ok()
-    };
-    stats.lines().filter_map(of).sum()
+impl Scripts {
+    fn read(stats: &str) -> Self {
+        let of = |line: &str| {
+            let said = line.strip_prefix("cmdstat_evalsha:").or_else(|| line.strip_prefix("cmdstat_eval:"))?;
+            let field = |name| said.split(',').find_map(|it| it.strip_prefix(name)?.parse::<u64>().ok());
+            Some((field("calls=")?, field("usec=")?))
+        };
+        let all = stats.lines().filter_map(of);
+        let (calls, micros) = all.fold((0, 0), |(calls, micros), more| (calls + more.0, micros + more.1));
+        Self { calls, micros }
+    }
 }
 
 #[cfg(test)]
@@ -246,8 +286,9 @@ mod tests {
 
     #[test]
     fn calls_of_scripts_are_counted() {
-        let stats = "# Commandstats\r\ncmdstat_get:calls=7,usec=1\r\ncmdstat_eval:calls=2,usec=5,\r\n\
-                     cmdstat_evalsha:calls=40,usec=5,usec_per_call=1\r\n";
-        assert_eq!(calls(stats), 42);
+        let stats = "# Commandstats\r\ncmdstat_get:calls=7,usec=1\r\ncmdstat_eval:calls=2,usec=5,usec_per_call=2.50\r\n\
+                     cmdstat_evalsha:calls=40,usec=50,usec_per_call=1.25,rejected_calls=0\r\n";
+        let Scripts { calls, micros } = Scripts::read(stats);
+        assert_eq!((calls, micros), (42, 55));
     }
 }
