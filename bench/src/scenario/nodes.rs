@@ -178,6 +178,7 @@ impl Cluster {
         let room = create_room(&mut swarm, senders.start, "Append")?;
         let start = swarm.ask(senders.start, &json!({"type": "subscribe", "room": room, "last": 0}))?;
         swarm.ask(senders.start, &json!({"type": "unsubscribe", "room": room}))?;
+        let empty = self.held()?;
         let mut load = Load::new(&room, senders, options.window)?;
         load.keep_up(&mut swarm, WARM_UP)?;
         load.take_latency();
@@ -187,6 +188,7 @@ impl Cluster {
         let posts = (load.acknowledged() - before) as f64;
         let latency = load.take_latency();
         load.finish(&mut swarm)?;
+        let held = (self.held()?.saturating_sub(empty)) as f64 / load.acknowledged() as f64;
         load.check_log(&mut swarm, &start["epoch"], start["head"].as_u64().unwrap_or(0))?;
         let (cluster, fsync) = (self.name(), self.fsync);
         self.stop()?;
@@ -199,6 +201,7 @@ impl Cluster {
             Figure::new(name("p99"), millis(latency.value_at_quantile(0.99)), "ms"),
             Figure::new(name("CPU of the nodes each"), spent.nodes * MICRO / posts, "µs"),
             Figure::new(name("CPU of Redis each"), spent.redis * MICRO / posts, "µs"),
+            Figure::new(name("memory of Redis each"), held, "B"),
         ])
     }
 
@@ -237,9 +240,17 @@ impl Cluster {
         Ok(Cost { figures, each })
     }
 
+    fn held(&self) -> Result<u64> {
+        held(&info(self.redis.address, "memory")?).context("INFO memory names no used_memory")
+    }
+
     fn used(&self) -> Result<Used> {
         let nodes = self.nodes.iter().map(Server::usage).collect::<Result<_>>()?;
-        Ok(Used { nodes, redis: self.redis.usage()?, scripts: scripts(self.redis.address)? })
+        Ok(Used {
+            nodes,
+            redis: self.redis.usage()?,
+            scripts: Scripts::read(&info(self.redis.address, "commandstats")?),
+        })
     }
 }
 
@@ -255,16 +266,21 @@ impl Used {
     }
 }
 
-/// What this Redis says of its scripts.
-fn scripts(redis: SocketAddr) -> Result<Scripts> {
+/// What this Redis says of itself.
+fn info(redis: SocketAddr, section: &str) -> Result<String> {
     let mut socket = BufReader::new(TcpStream::connect(redis)?);
-    socket.get_mut().write_all(b"INFO commandstats\r\n")?;
+    socket.get_mut().write_all(format!("INFO {section}\r\n").as_bytes())?;
     let mut length = String::new();
     socket.read_line(&mut length)?;
     let length = length.trim().strip_prefix('$').and_then(|it| it.parse().ok()).context("INFO has another form")?;
     let mut said = vec![0; length];
     socket.read_exact(&mut said)?;
-    Ok(Scripts::read(&String::from_utf8_lossy(&said)))
+    Ok(String::from_utf8(said)?)
+}
+
+/// Bytes that Redis holds, from what it says of its memory.
+fn held(stats: &str) -> Option<u64> {
+    stats.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok())
 }
 
 impl Scripts {
@@ -290,5 +306,10 @@ mod tests {
                      cmdstat_evalsha:calls=40,usec=50,usec_per_call=1.25,rejected_calls=0\r\n";
         let Scripts { calls, micros } = Scripts::read(stats);
         assert_eq!((calls, micros), (42, 55));
+    }
+
+    #[test]
+    fn what_redis_holds_is_found() {
+        assert_eq!(held("# Memory\r\nused_memory:1024\r\nused_memory_rss:9\r\n"), Some(1024));
     }
 }
