@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
@@ -15,7 +14,7 @@ use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::protocol::{RoomId, UserId};
+use crate::protocol::UserId;
 use crate::store::TokenHash;
 
 /// What is allowed.
@@ -34,9 +33,6 @@ const COMMANDS: NonZeroU32 = NonZeroU32::new(50).expect("it is not zero");
 /// New rooms, names, links, tokens and the like a minute and user: what others are told of, or what stays.
 const RARE: NonZeroU32 = NonZeroU32::new(6).expect("it is not zero");
 
-/// The longest time between two messages of one user that a room may ask for.
-pub const SLOWEST: Duration = Duration::from_hours(6);
-
 /// Guesses a minute at one account's password, or another secret that can be guessed.
 const GUESSES: NonZeroU32 = NonZeroU32::new(2).expect("it is not zero");
 /// Guesses a minute from one address; a school may sit behind it.
@@ -51,8 +47,6 @@ pub struct Limiter {
     rates: Option<Limited>,
     connections: AtomicUsize,
     sources: Mutex<HashMap<IpAddr, Arc<Source>>>,
-    /// When somebody last wrote in a room in slow mode.
-    wrote: Mutex<HashMap<(RoomId, UserId), Instant>>,
 }
 
 /// One address, for all that come from it.
@@ -76,12 +70,7 @@ struct Limited {
 impl Limiter {
     /// Without rates nothing is limited.
     pub fn new(rates: Option<Rates>) -> Self {
-        Self {
-            rates: rates.map(Limited::new),
-            connections: AtomicUsize::new(0),
-            sources: Mutex::default(),
-            wrote: Mutex::default(),
-        }
+        Self { rates: rates.map(Limited::new), connections: AtomicUsize::new(0), sources: Mutex::default() }
     }
 
     pub fn post(&self, user: UserId) -> Result<()> {
@@ -95,21 +84,6 @@ impl Limiter {
     /// What everyone is told of: a new room, a new name.
     pub fn rare(&self, user: UserId) -> Result<()> {
         self.rates.as_ref().map_or(Ok(()), |limited| check(&limited.rare, &user))
-    }
-
-    /// Somebody writes in a room where so many seconds lie between two messages of one user: that is the room's own
-    /// rate, and holds without rates too.
-    pub fn slow(&self, room: &RoomId, user: UserId, slow_seconds: u32) -> Result<()> {
-        let (slow, now) = (Duration::from_secs(slow_seconds.into()), Instant::now());
-        let mut wrote = self.wrote.lock();
-        let last = wrote.get(&(room.clone(), user));
-        let wait = last.map_or(Duration::ZERO, |last| slow.saturating_sub(now.duration_since(*last)));
-        if !wait.is_zero() {
-            let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-            return Err(Error::SlowMode { retry_after_ms });
-        }
-        wrote.insert((room.clone(), user), now);
-        Ok(())
     }
 
     /// Somebody reads without a socket: a user, or whoever is at this address.
@@ -172,8 +146,6 @@ impl Limiter {
 
     /// Forgets whoever has been quiet long enough to start afresh.
     pub fn forget(&self) {
-        let now = Instant::now();
-        self.wrote.lock().retain(|_, wrote| now.duration_since(*wrote) < SLOWEST);
         if let Some(limited) = &self.rates {
             limited.posts.retain_recent();
             limited.commands.retain_recent();

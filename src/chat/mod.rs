@@ -289,7 +289,7 @@ impl Chat {
     /// room that its log does not ask itself.
     pub fn posts_at_once(&self, user: &User, room: &Room, text: &str) -> bool {
         let info = room.info();
-        user.is_stored() && info.slow_seconds == 0 && info.kind != RoomKind::Direct && !text.contains('@')
+        user.is_stored() && info.kind != RoomKind::Direct && !text.contains('@')
     }
 
     /// Appends a message that `posts_at_once`. `done` is told the seq once it is durable, or why it is not.
@@ -320,8 +320,8 @@ impl Chat {
         }
     }
 
-    /// Refuses what the room's log does not refuse by itself: writing too fast in slow mode, and to somebody who does
-    /// not want to hear from the author.
+    /// Refuses what the room's log does not refuse by itself: writing to somebody who does not want to hear from the
+    /// author.
     async fn check_room(&self, user: &Arc<User>, id: &RoomId) -> Result<()> {
         let info = self.open(user, id).await?.room.info();
         if info.kind == RoomKind::Direct {
@@ -332,9 +332,6 @@ impl Chat {
             {
                 return Err(rooms::IGNORED);
             }
-        }
-        if info.slow_seconds > 0 && self.standing(user, id).await?.role < MemberRole::Moderator {
-            self.limiter.slow(id, user.id, info.slow_seconds)?;
         }
         Ok(())
     }

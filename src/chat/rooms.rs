@@ -7,7 +7,6 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::auth::Visitor;
-use super::limit::SLOWEST;
 use super::nodes::Notice;
 use super::place::line;
 use super::user::User;
@@ -23,6 +22,8 @@ const TOPIC_CHARS: usize = 250;
 /// People in a direct room, its maker among them.
 const DIRECT: usize = 20;
 const MEMBERS_AT_ONCE: usize = 500;
+/// The longest time in seconds between two messages of one user that a room may ask for: six hours.
+const SLOWEST: u32 = 6 * 60 * 60;
 
 /// A room in the list that anyone may browse.
 #[derive(Serialize)]
@@ -194,9 +195,8 @@ impl Chat {
         if let Some(topic) = &change.topic {
             change.topic = Some(line("topic", topic, 0, TOPIC_CHARS)?.into());
         }
-        let slowest = SLOWEST.as_secs();
-        if change.slow_seconds.is_some_and(|seconds| u64::from(seconds) > slowest) {
-            return Err(Error::Invalid(format!("slow_seconds: expected at most {slowest}")));
+        if change.slow_seconds.is_some_and(|seconds| seconds > SLOWEST) {
+            return Err(Error::Invalid(format!("slow_seconds: expected at most {SLOWEST}")));
         }
         Ok(())
     }

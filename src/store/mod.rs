@@ -264,7 +264,8 @@ pub struct Append {
 pub enum Right {
     /// Nothing is asked.
     Free,
-    /// One who may write: anyone, but in announcements moderators alone, and nobody once it is archived.
+    /// One who may write: anyone, but in announcements moderators alone, and nobody once it is archived. In slow mode
+    /// who is no moderator waits after each of these, else `SlowMode` says how long still.
     Write(MemberRole),
     /// At least this, having that.
     AtLeast(MemberRole, MemberRole),

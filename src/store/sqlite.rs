@@ -12,6 +12,7 @@ mod moderation;
 mod names;
 mod reader;
 mod sessions;
+mod waits;
 mod writer;
 
 use std::collections::HashMap;
@@ -60,8 +61,8 @@ impl Sqlite {
 
         let reads = readers.reads();
         let mut threads: Vec<_> = readers.threads().collect();
-        let heads = append::Heads::default();
-        let writer = Writer { database, watcher, jobs, queue: queue.clone(), readers, checkpoints, heads };
+        let (queue_to_writer, heads, waits) = (queue.clone(), append::Heads::default(), waits::Waits::default());
+        let writer = Writer { database, watcher, jobs, queue: queue_to_writer, readers, checkpoints, heads, waits };
         let writer = thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run())?;
         threads.push(writer.thread().id());
         Ok(Self { queue, reads, durability: options.durability, writer: Mutex::new(Some(writer)), threads })

@@ -88,6 +88,17 @@ async fn a_mute_a_kick_and_a_ban_hold_on_every_node() {
 }
 
 #[tokio::test]
+async fn slow_mode_holds_on_every_node() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let (ann, bob) = (one.register("ann").await, one.register("bob").await);
+    let garden = ann.makes_room("public", "Garden").await;
+    ann.sets(&garden, &json!({"slow_seconds": 300})).await;
+    bob.writes(&garden, "one").await;
+    assert_eq!(bob.at(&two).posts(&garden, "two").await.error(), (429, "slow_mode".to_owned()));
+}
+
+#[tokio::test]
 async fn a_guest_who_has_said_nothing_is_banned_by_another_node() {
     let redis = RedisServer::start();
     let (one, two) = two_nodes(&redis).await;

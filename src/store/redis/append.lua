@@ -38,15 +38,21 @@ local function mention_of(user, seq)
   return string.format('%s %020d', user, seq)
 end
 
+-- It is there as long as this user waits in slow mode.
+local function slow_key(user)
+  return prefix .. 'slow:' .. user
+end
+
+-- Why not; or how many milliseconds the author waits once they have written, if any.
 local function refusal(author, right, least, rank)
-  local open = room.kind == 'public'
+  local open, slow = room.kind == 'public', 1000 * tonumber(room.slow_seconds or 0)
   if right == '' then
     return nil
   elseif right == 'write' then
     if room.archived == '1' then
       return 'archived'
     end
-    if open and room.announcement ~= '1' then
+    if open and room.announcement ~= '1' and slow == 0 then
       return nil
     end
     least = room.announcement == '1' and RANKS.moderator or RANKS.member
@@ -58,8 +64,14 @@ local function refusal(author, right, least, rank)
   end
   if rank < least then
     return 'notenough'
+  elseif right ~= 'write' or slow == 0 or rank >= RANKS.moderator then
+    return nil
   end
-  return nil
+  local wait = math.min(redis.call('PTTL', slow_key(author)), slow)
+  if wait > 0 then
+    return 'slow ' .. text(wait)
+  end
+  return nil, slow
 end
 
 -- The content of an event, its mentions with it.
@@ -188,7 +200,7 @@ end
 
 function effects.delete()
   for _, author in ipairs(redis.call('SMEMBERS', authors_key)) do
-    redis.call('UNLINK', prefix .. 'by:' .. author)
+    redis.call('UNLINK', prefix .. 'by:' .. author, slow_key(author))
   end
   redis.call('UNLINK', room_key, log_key, gone_key, messages_key, members_key, roles_key, reads_key, mentions_key,
     authors_key, prefix .. 'present')
@@ -205,7 +217,7 @@ local function append(at)
   if before then
     return -tonumber(before)
   end
-  local refused = refusal(author, ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]))
+  local refused, wait = refusal(author, ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]))
   if refused then
     return refused
   end
@@ -224,6 +236,9 @@ local function append(at)
     -- Whom it mentions stands beside its author, for when it is redacted.
     local mentioned = effect and effect.type == 'mention' and effect.users or {}
     redis.call('XADD', messages_key, id, 'a', author, 'm', table.concat(mentioned, ' '))
+  end
+  if wait then
+    redis.call('SET', slow_key(author), '', 'PX', text(wait))
   end
   if txn_id ~= '' then
     redis.call('HSET', by_key, txn_id, text(seq))

@@ -343,7 +343,10 @@ pub(super) fn answer(room: &RoomId, posts: usize, answer: &Value) -> Option<Answ
                     "noroom" => no_room(),
                     "archived" => Outcome::Refused(ARCHIVED),
                     "notenough" => Outcome::Refused(NOT_ENOUGH),
-                    _ => Outcome::Again,
+                    "moved" => Outcome::Again,
+                    slow => {
+                        Outcome::Refused(Error::SlowMode { retry_after_ms: slow.strip_prefix("slow ")?.parse().ok()? })
+                    }
                 }),
             };
             let outcomes = outcomes.iter().map(outcome).collect::<Option<_>>()?;

@@ -2,6 +2,7 @@
 //! It must not know when the transaction is committed, nor who waits for it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -9,6 +10,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use super::directory::{
     INFO, add_member, change_room, delete_room, member_role, remove_guests, remove_member, room_info,
 };
+use super::waits::Waits;
 use super::{Fault, from_sql, to_sql};
 use crate::error::{Error, Result};
 use crate::protocol::{Epoch, Event, Kind, MemberRole, RoomId, RoomKind, Seq, UserId};
@@ -62,14 +64,15 @@ fn load(room: &RoomId, db: &Connection) -> rusqlite::Result<Option<Head>> {
 }
 
 impl Head {
-    /// Refuses what the author has no right to at this place of the log.
-    fn check(&self, author: UserId, right: Right, db: &Connection) -> Result<(), Fault> {
+    /// Refuses what the author has no right to at this place of the log. Says how long they wait once they have written.
+    fn check(&self, author: UserId, right: Right, waits: &Waits, db: &Connection) -> Result<Duration, Fault> {
         let open = self.info.kind == RoomKind::Public;
+        let slow = Duration::from_secs(self.info.slow_seconds.into());
         let (least, rank) = match right {
-            Right::Free => return Ok(()),
+            Right::Free => return Ok(Duration::ZERO),
             Right::Write(_) if self.info.archived => return Err(ARCHIVED.into()),
-            Right::Write(_) if open && !self.info.announcement => return Ok(()),
             Right::Write(rank) if self.info.announcement => (MemberRole::Moderator, rank),
+            Right::Write(_) if open && slow.is_zero() => return Ok(Duration::ZERO),
             Right::Write(rank) => (MemberRole::Member, rank),
             Right::AtLeast(least, rank) => (least, rank),
         };
@@ -78,13 +81,21 @@ impl Head {
             None if open => rank,
             None => return Err(Error::NoRoom(self.info.id.to_string()).into()),
         };
-        if role < least { Err(NOT_ENOUGH.into()) } else { Ok(()) }
+        if role < least {
+            return Err(NOT_ENOUGH.into());
+        }
+        if !matches!(right, Right::Write(_)) || role >= MemberRole::Moderator {
+            return Ok(Duration::ZERO);
+        }
+        waits.check(self.epoch, author, slow)?;
+        Ok(slow)
     }
 }
 
 pub(super) struct Appender<'a> {
     db: &'a Connection,
     heads: &'a mut Heads,
+    waits: &'a mut Waits,
     insert: CachedStatement<'a>,
     announcements: Vec<Announcement>,
     /// Which announcement is a room's.
@@ -92,13 +103,13 @@ pub(super) struct Appender<'a> {
 }
 
 impl<'a> Appender<'a> {
-    pub fn new(db: &'a Connection, heads: &'a mut Heads) -> rusqlite::Result<Self> {
+    pub fn new(db: &'a Connection, heads: &'a mut Heads, waits: &'a mut Waits) -> rusqlite::Result<Self> {
         let insert = db.prepare_cached(
             "INSERT INTO events (room, seq, id, kind, at, author, author_name, txn_id, target, content, rendering)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (room, author, txn_id) WHERE txn_id IS NOT NULL DO NOTHING",
         )?;
-        Ok(Self { db, heads, insert, announcements: Vec::new(), places: HashMap::new() })
+        Ok(Self { db, heads, waits, insert, announcements: Vec::new(), places: HashMap::new() })
     }
 
     pub fn append(&mut self, room: RoomId, mut event: Event, right: Right, effect: Effect) -> Result<Seq, Fault> {
@@ -107,14 +118,18 @@ impl<'a> Appender<'a> {
         event.seq = head.seq + 1;
         // What is announced is what will be read.
         event.at = Timestamp::from_millisecond(event.at.as_millisecond()).unwrap_or(event.at);
-        if let Err(refusal) = head.check(event.author.id, right, self.db) {
+        let wait = match head.check(event.author.id, right, self.waits, self.db) {
+            Ok(wait) => wait,
             // What was taken before stands, whatever its author may do by now: a retry is told so.
-            return first_seq(self.db, num, &event)?.ok_or(refusal);
-        }
+            Err(refusal) => return first_seq(self.db, num, &event)?.ok_or(refusal),
+        };
         if insert(&mut self.insert, num, &event)? == 0 {
             return first_seq(self.db, num, &event)?.ok_or(Error::Internal.into());
         }
         head.seq = event.seq;
+        if !wait.is_zero() {
+            self.waits.begin(epoch, event.author.id, wait);
+        }
         let done = take_effect(self.db, head, &event, effect)?;
         let seq = event.seq;
         if done.deleted {

@@ -16,6 +16,7 @@ use super::append::{Appender, Heads};
 use super::checkpoint::Checkpoints;
 use super::database::{Database, PATIENCE, checkpoint};
 use super::reader::Readers;
+use super::waits::Waits;
 use crate::error::{Error, Result};
 use crate::store::{Announcement, Answer, Append, Committed, Receipt, Watcher};
 
@@ -160,6 +161,7 @@ pub(super) struct Writer {
     pub readers: Readers,
     pub checkpoints: Checkpoints,
     pub heads: Heads,
+    pub waits: Waits,
 }
 
 /// What is taken from the queue at once.
@@ -228,6 +230,7 @@ impl Writer {
             self.undo();
             done.undo(error, jobs);
         } else {
+            self.waits.keep();
             self.checkpoints.written();
         }
         let Done { announcements, receipts, changes } = done;
@@ -244,7 +247,7 @@ impl Writer {
         let db = &self.database.writer;
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.heads.trim();
-        let mut appender = Appender::new(db, &mut self.heads)?;
+        let mut appender = Appender::new(db, &mut self.heads, &mut self.waits)?;
         for job in jobs.by_ref() {
             match job {
                 Job::Append(Append { room, event, right, effect, done: tell }) => {
@@ -271,6 +274,7 @@ impl Writer {
     /// After this nothing of an unfinished batch is left.
     fn undo(&mut self) {
         self.heads.forget();
+        self.waits.undo();
         let db = &self.database.writer;
         if !db.is_autocommit()
             && let Err(fault) = db.execute_batch("ROLLBACK")

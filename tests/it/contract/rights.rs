@@ -261,6 +261,94 @@ mod a_member {
     }
 }
 
+mod in_slow_mode {
+    use super::*;
+
+    fn slow(house: &House, den: &Den, seconds: u32) {
+        let change = RoomChange { slow_seconds: Some(seconds), ..RoomChange::default() };
+        house.changes(&den.room, &den.ann, Effect::Change(change.into())).unwrap();
+    }
+
+    /// How long the author has yet to wait; `None` where they were let through.
+    fn waits(outcome: Result<Seq>) -> Option<u64> {
+        match outcome {
+            Ok(_) => None,
+            Err(Error::SlowMode { retry_after_ms }) => Some(retry_after_ms),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn one_waits_after_what_one_wrote_and_a_retry_is_told_its_seq() {
+        on_every_backend(|house| {
+            let den = Den::of(&house);
+            slow(&house, &den, 300);
+            let writes = |author: &Author, txn_id: &str, right| {
+                house.append_by(&den.room, with_txn(author, txn_id), right, Effect::None)
+            };
+            let outcomes = house.together(|| {
+                vec![
+                    writes(&den.eve, "a", AS_MEMBER),
+                    writes(&den.bob, "a", AS_MEMBER),
+                    writes(&den.bob, "b", AS_MEMBER),
+                    writes(&den.bob, "a", AS_MEMBER),
+                    writes(&den.mia, "a", AS_MEMBER),
+                    writes(&den.mia, "b", AS_MEMBER),
+                    writes(&den.bob, "c", Right::AtLeast(MemberRole::Member, MemberRole::Member)),
+                ]
+            });
+            assert!(outcomes[0] == den.no_room() && outcomes[1] == Ok(2), "{outcomes:?}");
+            let left = waits(outcomes[2].clone()).unwrap();
+            assert!((200_000..=300_000).contains(&left), "{left}");
+            assert_eq!(outcomes[3..], [Ok(2), Ok(3), Ok(4), Ok(5)], "a retry, a moderator, what is no writing");
+            assert!(waits(house.writes(&den.room, &den.bob, AS_MEMBER)).is_some(), "in the next batch, too");
+            assert_eq!(house.writes(&den.room, &den.bob, Right::Write(MemberRole::Moderator)), Ok(6));
+            slow(&house, &den, 0);
+            assert_eq!(waits(house.writes(&den.room, &den.bob, AS_MEMBER)), None);
+        });
+    }
+
+    #[test]
+    fn who_is_refused_does_not_wait_for_it() {
+        on_every_backend(|house| {
+            let den = Den::of(&house);
+            slow(&house, &den, 300);
+            let archived = |archived| {
+                let change = RoomChange { archived: Some(archived), ..RoomChange::default() };
+                house.changes(&den.room, &den.ann, Effect::Change(change.into())).unwrap();
+            };
+            archived(true);
+            assert!(not_allowed(&house.writes(&den.room, &den.bob, AS_MEMBER)));
+            archived(false);
+            assert_eq!(waits(house.writes(&den.room, &den.bob, AS_MEMBER)), None);
+        });
+    }
+
+    #[test]
+    fn a_wait_ends_and_is_never_longer_than_the_room_asks_for_now() {
+        on_every_backend(|house| {
+            let den = Den::of(&house);
+            slow(&house, &den, 300);
+            assert_eq!(waits(house.writes(&den.room, &den.bob, AS_MEMBER)), None);
+            slow(&house, &den, 1);
+            let left = waits(house.writes(&den.room, &den.bob, AS_MEMBER)).unwrap();
+            assert!(left <= 1000, "{left}");
+            house.writes(&den.room, &den.mia, AS_MEMBER).unwrap();
+            slow(&house, &den, 0);
+            let public = Effect::Kind(RoomKind::Public);
+            house.changes(&den.room, &den.ann, public).unwrap();
+            slow(&house, &den, 1);
+            assert_eq!(waits(house.writes(&den.room, &den.eve, AS_MEMBER)), None, "eve is no member");
+            let mut left = waits(house.writes(&den.room, &den.eve, AS_MEMBER));
+            assert!(left.is_some(), "and waits all the same");
+            while let Some(wait) = left {
+                std::thread::sleep(std::time::Duration::from_millis(wait));
+                left = waits(house.writes(&den.room, &den.eve, AS_MEMBER));
+            }
+        });
+    }
+}
+
 mod a_change_of_a_room {
     use super::*;
 
