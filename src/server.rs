@@ -99,7 +99,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
         let url = config.public_url.as_deref().unwrap_or(&url);
         println!("Who opens this first becomes its owner (once, within a day): {url}/join#{}", token.as_str());
     }
-    tracing::info!(addr = %listener.local_addr()?, data = %options.dir.display(), "started");
+    tracing::info!(addr = %listener.local_addr()?, store = %options, "started");
 
     tokio::select! {
         () = accept(&listener, &doors) => {}

@@ -54,8 +54,8 @@ use crate::protocol::{
     Seq, Start, UserId, VERSION,
 };
 use crate::store::{
-    Append, Completion, Directory, Effect, Joined, Log, Messages, NewUser, Page, Right, RoomInfo, Secrets, Span, Store,
-    Tiding, TokenHash, Unread, UserRecord, Watcher, Window,
+    Append, Completion, Directory, Effect, Joined, Log, Messages, NewUser, Page, Right, Secrets, Span, Store, Tiding,
+    TokenHash, Unread, UserRecord, Watcher, Window,
 };
 
 /// `hello` lists at most so many rooms.
@@ -148,12 +148,8 @@ impl Chat {
     ) -> Result<Arc<Self>, Fatal> {
         let hub = Arc::new(Hub::new(settings.workers, settings.tails));
         let store = open(hub.clone())?;
-        let lobby = RoomInfo::new(RoomId::lobby(), "Lobby".into(), RoomKind::Public);
-        match store.directory.create_room(lobby.clone(), Vec::new()).await {
-            Ok(()) | Err(Error::Exists(_)) => {}
-            Err(error) => return Err(Fatal::Lobby(error)),
-        }
-        let lobby = store.directory.room(&lobby.id).await.map_err(Fatal::Lobby)?.unwrap_or(lobby);
+        store.nodes.join();
+        let lobby = rooms::make_lobby(&*store.directory).await.map_err(Fatal::Lobby)?;
         let place = store.moderation.settings().await.map_err(Fatal::Lobby)?;
         let place = place::parse_place(&place).map_err(|error| Fatal::Settings(error.to_string()))?;
         let room = hub.enliven(lobby);

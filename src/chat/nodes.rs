@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::limit::network;
 use super::presence::{Heard, Presence};
 use super::user::{Link, User};
-use super::{Chat, News, auth};
-use crate::error::{Error, Result};
-use crate::protocol::{Author, CloseCode, Push, RoomId, RoomKind, UserId};
-use crate::store::{RoomInfo, Tiding, TokenHash};
+use super::{Chat, News, auth, rooms};
+use crate::error::Result;
+use crate::protocol::{Author, CloseCode, Push, RoomId, UserId};
+use crate::store::{Tiding, TokenHash};
 
 /// How often the other nodes are told who came and went.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -238,7 +238,7 @@ impl Chat {
     }
 
     async fn look_again(&self) -> Result<()> {
-        self.make_lobby().await?;
+        rooms::make_lobby(self.directory()).await?;
         self.learn_place().await?;
         self.learn_bans().await?;
         let looks = stream::iter(self.users.all()).map(|user| async move { self.look_at(&user).await });
@@ -247,15 +247,6 @@ impl Chat {
             looked?;
         }
         Ok(())
-    }
-
-    /// Everyone lands there: it is made anew where the store has lost it.
-    async fn make_lobby(&self) -> Result<()> {
-        let lobby = RoomInfo::new(RoomId::lobby(), "Lobby".into(), RoomKind::Public);
-        match self.directory().create_room(lobby, Vec::new()).await {
-            Ok(()) | Err(Error::Exists(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Whether this user's connections may go on, and as what.

@@ -16,7 +16,7 @@ use crate::protocol::{
     Author, Content, Event, Kind, MemberChange, MemberRole, Push, Role, RoomChange, RoomId, RoomKind, RoomState, Scope,
     Seq, UserId,
 };
-use crate::store::{Append, Completion, Effect, Member, Right, RoomInfo, UserRecord};
+use crate::store::{Append, Completion, Directory, Effect, Member, Right, RoomInfo, UserRecord};
 
 const TOPIC_CHARS: usize = 250;
 /// People in a direct room, its maker among them.
@@ -74,6 +74,16 @@ pub(super) struct Standing {
 pub struct RoomSettings {
     pub change: RoomChange,
     pub kind: Option<RoomKind>,
+}
+
+/// Everyone lands there: it is made where the store has none.
+pub(super) async fn make_lobby(directory: &dyn Directory) -> Result<RoomInfo> {
+    let lobby = RoomInfo::new(RoomId::lobby(), "Lobby".into(), RoomKind::Public);
+    match directory.create_room(lobby.clone(), Vec::new()).await {
+        Ok(()) => Ok(lobby),
+        Err(Error::Exists(_)) => Ok(directory.room(&lobby.id).await?.unwrap_or(lobby)),
+        Err(error) => Err(error),
+    }
 }
 
 impl Chat {

@@ -42,6 +42,16 @@ pub struct Options {
     pub redis: Option<Redis>,
 }
 
+/// Where everything is kept, for the log: the directory, or the Redis without user and password.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Redis { url, .. }) = &self.redis else { return self.dir.display().fmt(f) };
+        let (scheme, rest) = url.split_once("://").unwrap_or(("redis", ""));
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        write!(f, "{scheme}://{place}")
+    }
+}
+
 /// A Redis, or a Valkey, that several nodes may share.
 #[derive(Clone)]
 pub struct Redis {

@@ -40,6 +40,9 @@ pub trait Nodes: Send + Sync {
         false
     }
 
+    /// From here on this is one of the nodes: what it says reaches the others. Who only works on the store never is.
+    fn join(&self) {}
+
     /// Tells every other node.
     fn tell(&self, notice: String);
 

@@ -78,8 +78,7 @@ impl Backend {
         let thread_id = thread.thread().id();
         let ended = |_| Fatal::RedisAway("the thread for it has ended".to_owned());
         let runtime = opening.recv().map_err(ended)??;
-        let link = Link::new(source, runtime.clone());
-        peers.join(&link, &runtime);
+        let link = Link::new(source, runtime);
         Ok(Self { link, feed, peers, worth, thread: Mutex::new(Some(thread)), thread_id })
     }
 
@@ -123,7 +122,7 @@ impl Watcher for Deaf {
 }
 
 async fn first(source: &Source) -> Result<Connected, Fatal> {
-    let mut connected = Connected::new(source).await.map_err(|error| why_not(&error))?;
+    let mut connected = Connected::first(source).await.map_err(|error| why_not(&error))?;
     let version = version(&mut connected.redis).await.map_err(|error| why_not(&error))?;
     match version {
         Some(version) if major(&version) < OLDEST_VERSION => Err(Fatal::RedisVersion(version)),

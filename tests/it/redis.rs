@@ -3,6 +3,7 @@
 
 use std::process::Output;
 
+use chinwag::store::{self, Durability};
 use tempfile::TempDir;
 
 use crate::support::process::chinwag;
@@ -35,10 +36,22 @@ fn a_wrong_address_or_password_ends_it_with_one_line() {
 }
 
 #[test]
+fn what_the_log_says_of_it_holds_no_password() {
+    let at = |url: &str| {
+        let redis = Some(store::Redis { url: url.to_owned(), wait: 0 });
+        store::Options { dir: "/srv/chat".into(), durability: Durability::Full, redis }
+    };
+    assert_eq!(at("rediss://app:s@crt@one:1/2").to_string(), "rediss://one:1/2");
+    assert_eq!(at("redis+sentinel://one,two/main").to_string(), "redis+sentinel://one,two/main");
+    assert_eq!(store::Options { redis: None, ..at("") }.to_string(), "/srv/chat");
+}
+
+#[test]
 fn an_owners_link_is_left_on_redis() {
     let redis = RedisServer::start();
     let output = started(&redis.url(), &["owner-link"]);
     let printed = String::from_utf8(output.stdout).expect("it prints UTF-8");
     assert!(output.status.success() && printed.contains("/join#"), "{printed}{:?}", output.stderr);
     assert_eq!(redis.ask(&["SCARD", "{chinwag}:owner_links"]), "1");
+    assert_eq!(redis.ask(&["ZCARD", "{chinwag}:nodes"]), "0", "who only leaves a link is no node");
 }

@@ -96,7 +96,14 @@ pub(super) struct Connected {
 }
 
 impl Connected {
-    pub async fn new(source: &Source) -> RedisResult<Self> {
+    /// The first connection, which hears what is told to all nodes.
+    pub async fn first(source: &Source) -> RedisResult<Self> {
+        let connected = Self::new(source).await?;
+        subscribe(connected.redis.clone(), Peers::channel()).await?;
+        Ok(connected)
+    }
+
+    async fn new(source: &Source) -> RedisResult<Self> {
         let (sender, pushes) = mpsc::unbounded_channel();
         let redis = source.connect(&config().set_push_sender(sender)).await?;
         Ok(Self { redis, pushes })
@@ -133,13 +140,20 @@ struct Log {
 type Task = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 enum Reply {
-    Appended(Vec<Batch>, RedisResult<Vec<Value>>),
+    Appended(Sent, RedisResult<Vec<Value>>),
     Watched(RoomId, RedisResult<()>),
     Heads(Vec<RoomId>, RedisResult<Vec<Option<(Epoch, Seq)>>>),
     Checked(RoomId, Option<(Epoch, Seq)>, RedisResult<Option<Found>>),
     Page(RoomId, RedisResult<Option<Page>>),
     Guests(RoomId, RedisResult<Guests>),
     Nothing(RedisResult<()>),
+}
+
+/// Posts that were sent in one pipeline.
+struct Sent {
+    batches: Vec<Batch>,
+    /// The script was sent before them.
+    script: bool,
 }
 
 /// The connection is of no use any more.
@@ -204,6 +218,7 @@ impl Runner {
         let mut connected = first;
         let mut again = false;
         loop {
+            let since = Instant::now();
             *self.worth.lock() = Settings::ask(&mut connected.redis).await.worth(self.wait);
             if let Err(Lost) = self.serve(&mut connected, again).await {
                 tracing::warn!("the connection to Redis is lost");
@@ -213,7 +228,9 @@ impl Runner {
                 break;
             }
             self.watcher.told(Tiding::Away);
-            match self.reconnect().await {
+            // One that did not last may not last the next time, where Redis refuses what it is for.
+            let pause = PATIENCE.saturating_sub(since.elapsed());
+            match self.reconnect(pause).await {
                 Some(new) => connected = new,
                 None => break,
             }
@@ -241,9 +258,10 @@ impl Runner {
         self.flush();
     }
 
-    async fn reconnect(&mut self) -> Option<Connected> {
+    async fn reconnect(&mut self, first_pause: Duration) -> Option<Connected> {
         let source = self.source.clone();
         let mut connecting = Box::pin(async move {
+            tokio::time::sleep(first_pause).await;
             let mut pause = Duration::from_millis(20);
             loop {
                 match Connected::new(&source).await {
@@ -285,8 +303,6 @@ impl Runner {
             self.heal(&redis, connected).await?;
             tracing::info!("connected to Redis again");
             self.watcher.told(Tiding::Back);
-        } else {
-            subscribe(redis.clone(), Peers::channel()).await.map_err(|error| lost(&error))?;
         }
         let mut heads = tokio::time::interval_at(tokio::time::Instant::now() + HEADS_EVERY, HEADS_EVERY);
         heads.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -431,11 +447,11 @@ impl Runner {
             return;
         }
         let mut pipe = Pipeline::new();
-        let load = !self.loaded;
-        if load {
+        let sent = Sent { batches, script: !self.loaded };
+        if sent.script {
             pipe.cmd("SCRIPT").arg("LOAD").arg(APPEND);
         }
-        for batch in &batches {
+        for batch in &sent.batches {
             let log = self.rooms.get(&batch.room).and_then(|room| room.log.as_ref());
             append::add_to(&mut pipe, &self.script, batch, log.map(|log| log.epoch));
         }
@@ -446,13 +462,7 @@ impl Runner {
         let mut redis = redis.clone();
         self.tasks.push(Box::pin(async move {
             let count = pipe.len();
-            let answers = redis.send_packed_commands(&pipe, 0, count).await.map(|mut answers| {
-                if load && !answers.is_empty() {
-                    answers.remove(0);
-                }
-                answers
-            });
-            Reply::Appended(batches, answers)
+            Reply::Appended(sent, redis.send_packed_commands(&pipe, 0, count).await)
         }));
     }
 
@@ -516,9 +526,9 @@ impl Runner {
 
     fn handle(&mut self, reply: Reply, redis: &MultiplexedConnection) -> Result<(), Lost> {
         match reply {
-            Reply::Appended(batches, answers) => {
+            Reply::Appended(sent, answers) => {
                 self.sending = false;
-                return self.settle(batches, answers, redis);
+                return self.settle(sent, answers, redis);
             }
             Reply::Watched(id, watched) => match watched {
                 Ok(()) => {
@@ -553,10 +563,11 @@ impl Runner {
 
     fn settle(
         &mut self,
-        batches: Vec<Batch>,
+        sent: Sent,
         answers: RedisResult<Vec<Value>>,
         redis: &MultiplexedConnection,
     ) -> Result<(), Lost> {
+        let Sent { batches, script } = sent;
         let mut answers = match answers {
             Ok(answers) => answers.into_iter(),
             Err(error) => {
@@ -568,15 +579,23 @@ impl Runner {
         };
         let short = self.wait > 0
             && !matches!(answers.as_slice().last(), Some(Value::Int(count)) if *count >= i64::from(self.wait));
+        // Redis may not take the script, and then does not know it the next time either.
+        let refused = match script.then(|| answers.next()) {
+            Some(Some(Value::ServerError(error))) => Some(RedisError::from(error)),
+            _ => None,
+        };
         let mut stands = Ok(());
         for batch in batches {
             let answer = answers.nth(append::answers_before(&batch)).unwrap_or(Value::Nil);
             if let Value::ServerError(error) = answer {
-                let error = RedisError::from(error);
+                let mut error = RedisError::from(error);
                 if error.kind() == ErrorKind::Server(redis::ServerErrorKind::NoScript) {
                     self.loaded = false;
-                    self.pending.put_back(&batch.room, batch.posts);
-                    continue;
+                    let Some(refused) = &refused else {
+                        self.pending.put_back(&batch.room, batch.posts);
+                        continue;
+                    };
+                    error = refused.clone();
                 }
                 tracing::warn!(%error, room = %batch.room, "Redis did not append");
                 for post in batch.posts {

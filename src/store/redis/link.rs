@@ -57,6 +57,11 @@ impl Link {
         self.ask(ask, outcome)
     }
 
+    /// The store's own, for what goes on by itself.
+    pub fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
     /// From here on nothing is asked any more.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
@@ -128,6 +133,11 @@ pub(super) fn is_demoted(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown))
 }
 
+/// It has been started, and does not know yet what it holds.
+pub(super) fn is_loading(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::BusyLoading)
+}
+
 /// Redis has answered that it does not do it: nothing was changed.
 pub(super) fn was_refused(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) || error.code().is_some()
@@ -139,15 +149,13 @@ pub(super) fn outcome(error: &RedisError) -> Error {
 }
 
 fn refusal(error: &RedisError) -> Error {
-    let words = match (error.kind(), error.code()) {
-        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => "Redis is still loading its data",
-        (ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown), _) => {
-            "Redis is a replica just now"
-        }
-        (_, Some("NOREPLICAS")) => "Redis has fewer replicas than it needs",
-        (_, Some("OOM")) => "Redis is full",
-        (_, Some("MISCONF")) => "Redis cannot write to its disk",
-        (_, Some("NOPERM")) => "Redis does not permit it; docs/operating.md says what its user needs",
+    let words = match error.code() {
+        _ if is_loading(error) => "Redis is still loading its data",
+        _ if is_demoted(error) => "Redis is a replica just now",
+        Some("NOREPLICAS") => "Redis has fewer replicas than it needs",
+        Some("OOM") => "Redis is full",
+        Some("MISCONF") => "Redis cannot write to its disk",
+        Some("NOPERM") => "Redis does not permit it; docs/operating.md says what its user needs",
         _ => return Error::Internal,
     };
     Error::Unavailable(words)

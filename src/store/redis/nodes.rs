@@ -15,11 +15,10 @@ use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Pipeline, RedisResult, Script, Value, cmd, pipe};
 use serde::{Deserialize, Serialize};
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::link::Link;
+use super::link::{Link, is_demoted, is_loading, was_refused};
 use super::{Backend, key, room_key};
 use crate::protocol::{Author, RoomId, UserId};
 use crate::store::{Answer, NodeId, Nodes, Tiding, Watcher};
@@ -177,10 +176,9 @@ impl Peers {
         }
     }
 
-    /// Joins the others; `runtime` is the store's own.
-    pub fn join(self: &Arc<Self>, link: &Link, runtime: &Handle) {
-        runtime.spawn(self.clone().live(link.clone()));
-        runtime.spawn(self.clone().speak(link.clone()));
+    fn join(self: &Arc<Self>, link: &Link) {
+        link.runtime().spawn(self.clone().live(link.clone()));
+        link.runtime().spawn(self.clone().speak(link.clone()));
     }
 
     /// The channel on which notices to all nodes come.
@@ -344,8 +342,15 @@ impl Peers {
     }
 }
 
+/// What Redis refuses is given up: it would refuse it again. Only what got lost, or came too early, is said again.
 async fn say_all(pipeline: Pipeline, redis: &mut MultiplexedConnection) -> RedisResult<()> {
-    pipeline.query_async(redis).await
+    match pipeline.query_async(redis).await {
+        Err(error) if was_refused(&error) && !is_demoted(&error) && !is_loading(&error) => {
+            tracing::warn!(%error, "Redis refuses what the other nodes were to be told; they are not told");
+            Ok(())
+        }
+        said => said,
+    }
 }
 
 impl Waiting {
@@ -371,6 +376,10 @@ impl Waiting {
 impl Nodes for Backend {
     fn node(&self) -> NodeId {
         self.peers.node.clone()
+    }
+
+    fn join(&self) {
+        self.peers.join(&self.link);
     }
 
     fn tell(&self, notice: String) {
