@@ -140,6 +140,7 @@ function effects.redact(effect, seq)
   end
 end
 
+-- However many they are, at once: whoever reads a page after this event must find none of them.
 function effects.redact_all(effect, seq)
   for _, written in ipairs(redis.call('HVALS', prefix .. 'by:' .. effect.user)) do
     local id = written .. '-0'
@@ -198,12 +199,17 @@ function effects.kind(effect)
   header.changed = true
 end
 
+-- What its authors sent goes at once, too: in a later room of this id a retry must not find it. Who were members is
+-- left for `purge`, which takes the room from their lists.
 function effects.delete()
   for _, author in ipairs(redis.call('SMEMBERS', authors_key)) do
     redis.call('UNLINK', prefix .. 'by:' .. author, slow_key(author))
   end
-  redis.call('UNLINK', room_key, log_key, gone_key, messages_key, members_key, roles_key, reads_key, mentions_key,
-    authors_key, prefix .. 'present')
+  if redis.call('EXISTS', members_key) == 1 then
+    redis.call('RENAME', members_key, prefix .. 'left')
+  end
+  redis.call('UNLINK', room_key, log_key, gone_key, messages_key, roles_key, reads_key, mentions_key, authors_key,
+    prefix .. 'present')
   header.shut, header.deleted, deleted = true, true, true
 end
 

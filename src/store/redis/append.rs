@@ -87,11 +87,13 @@ impl Post {
         }
     }
 
-    /// Whose list of rooms has this one on it before the post is appended.
-    fn joins(&self) -> Option<UserId> {
+    /// The list that has this room on it before the post is appended: the rooms of whoever joins, or those of which
+    /// something may be left.
+    fn list(&self) -> Option<String> {
         match self.effect {
-            Effect::Join => Some(self.event.author.id),
-            Effect::Member(user, _) => Some(user),
+            Effect::Join => Some(key(&format!("joined:{}", self.event.author.id))),
+            Effect::Member(user, _) => Some(key(&format!("joined:{user}"))),
+            Effect::Delete => Some(key("deleted")),
             _ => None,
         }
     }
@@ -208,8 +210,8 @@ impl Pending {
 
 /// The part of a pipeline that appends these.
 pub(super) fn add_to(pipe: &mut Pipeline, script: &Script, batch: &Batch, epoch: Option<Epoch>) {
-    for user in batch.posts.iter().filter_map(Post::joins) {
-        pipe.cmd("SADD").arg(key(&format!("joined:{user}"))).arg(batch.room.as_str()).ignore();
+    for list in batch.posts.iter().filter_map(Post::list) {
+        pipe.cmd("SADD").arg(list).arg(batch.room.as_str()).ignore();
     }
     let call = pipe.cmd("EVALSHA").arg(script.get_hash()).arg(1).arg(room_key(&batch.room, "room"));
     call.arg(epoch.map_or_else(String::new, |Epoch(epoch)| epoch.to_string()));
@@ -229,7 +231,7 @@ pub(super) fn add_to(pipe: &mut Pipeline, script: &Script, batch: &Batch, epoch:
 
 /// How many answers `add_to` brings before that of the script.
 pub(super) fn answers_before(batch: &Batch) -> usize {
-    batch.posts.iter().filter_map(Post::joins).count()
+    batch.posts.iter().filter_map(Post::list).count()
 }
 
 fn rank(role: MemberRole) -> u8 {

@@ -1,12 +1,13 @@
 //! Rooms, and their members with their markers. The lists under `{chinwag}` (all rooms, who has joined which, which direct
-//! room is whose) are written before a room, and may name one that never came to be or is no more: who reads them asks the
-//! room itself.
+//! room is whose) are written before a room, and may name one that never came to be or is no more: who reads them asks
+//! the room itself. Of the rooms in `deleted` something may be left on them; `left` names who were a room's members.
 
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use redis::{FromRedisValue, Pipeline, Script, pipe};
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, Pipeline, RedisResult, Script, cmd, pipe};
 use uuid::Uuid;
 
 use super::read::{UNREAD_REACH, room_script, run_each};
@@ -140,9 +141,9 @@ impl Directory for Backend {
         })
     }
 
-    /// A deleted room has left nothing behind but its id in the lists, which is passed over there.
+    /// A deleted room has left nothing behind but its id in the lists, which is passed over there until it is taken away.
     fn purge(&self) -> Answer<'_, bool> {
-        Box::pin(std::future::ready(Ok(false)))
+        self.link.change(purge)
     }
 }
 
@@ -153,7 +154,7 @@ impl Backend {
         let mut taken = None;
         if room.kind == RoomKind::Direct {
             let people = key(&format!("direct:{}", people(&members)));
-            let mut claim = redis::cmd("SET");
+            let mut claim = cmd("SET");
             claim.arg(people).arg(room.id.as_str()).arg("NX").arg("GET");
             taken = self
                 .link
@@ -169,7 +170,10 @@ impl Backend {
         let call = creation(&id, &room, &members);
         let made = self.link.change(|mut redis| async move {
             lists.query_async::<()>(&mut redis).await?;
-            run_each::<bool>(&mut redis, &CREATE, &[call]).await
+            let made = run_each::<bool>(&mut redis, &CREATE, &[call]).await?;
+            // Again, since `purge` may just have taken away what a former room of this id had left.
+            lists.query_async::<()>(&mut redis).await?;
+            Ok(made)
         });
         if made.await? == [true] && taken.is_none() { Ok(()) } else { Err(Error::Exists(id)) }
     }
@@ -269,6 +273,40 @@ impl Backend {
     fn ask<T: FromRedisValue + Send + 'static>(&self, query: Pipeline) -> Answer<'static, T> {
         self.link.read(|mut redis| async move { query.query_async(&mut redis).await })
     }
+}
+
+/// Takes the id of a deleted room from some lists, and in the end from that of all rooms. A room that has this id again,
+/// or got it meanwhile, stays on them.
+async fn purge(mut redis: MultiplexedConnection) -> RedisResult<bool> {
+    let deleted: Option<String> = cmd("SRANDMEMBER").arg(key("deleted")).query_async(&mut redis).await?;
+    let Some(id) = deleted else { return Ok(false) };
+    let room = RoomId::from(&*id);
+    let (hash, left) = (room_key(&room, "room"), room_key(&room, "left"));
+    let mut ask = pipe();
+    ask.cmd("EXISTS").arg(&hash).cmd("ZRANGE").arg(&left).arg(0).arg(CHUNK - 1);
+    let (there, members): (bool, Vec<String>) = ask.query_async(&mut redis).await?;
+    let (mut take, mut put_back) = (pipe(), pipe());
+    if !there {
+        for user in &members {
+            take.cmd("SREM").arg(key(&format!("joined:{user}"))).arg(&id).ignore();
+            put_back.cmd("SADD").arg(key(&format!("joined:{user}"))).arg(&id);
+        }
+    }
+    if there || members.len() < CHUNK {
+        take.cmd("UNLINK").arg(&left).ignore().cmd("SREM").arg(key("deleted")).arg(&id).ignore();
+    } else {
+        take.cmd("ZREM").arg(&left).arg(&members).ignore();
+    }
+    if !there && members.len() < CHUNK {
+        take.cmd("ZREM").arg(key("rooms")).arg(&id).ignore();
+        put_back.cmd("ZADD").arg(key("rooms")).arg(0).arg(&id);
+    }
+    take.cmd("EXISTS").arg(&hash);
+    let (there_now,): (bool,) = take.query_async(&mut redis).await?;
+    if there_now && !there {
+        put_back.query_async::<()>(&mut redis).await?;
+    }
+    Ok(true)
 }
 
 /// The ids of a direct room's people, each once and in order.

@@ -430,7 +430,11 @@ impl Runner {
         }));
     }
 
-    /// Sends what waits, unless the last is still under way.
+    /// Sends what waits, unless the last is still under way. One pipeline at a time, for all rooms: Redis runs one
+    /// script after the other and answers a connection in order, and a `WAIT` holds back all that comes after it, so
+    /// that another pipeline would wait there instead of here, where it grows meanwhile. The price is one way to Redis
+    /// and back for a post that comes just too late. It keeps each room to one batch under way, which its order rests
+    /// on: what is sent again goes before what came since.
     fn send(&mut self, redis: &MultiplexedConnection) {
         if self.sending || self.pending.is_empty() {
             return;
