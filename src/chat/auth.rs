@@ -270,7 +270,9 @@ impl Chat {
         };
         match self.store.sessions.session(session).await {
             Ok(Some(record)) => {
-                user.update(&record.user);
+                if user.update(&record.user) {
+                    self.show_rights(&record.user);
+                }
                 true
             }
             _ => false,

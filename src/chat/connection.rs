@@ -393,6 +393,11 @@ impl Reader {
         self.owed_presence.set(true);
     }
 
+    /// The store has given a page to this user, who was asked for when so many rights had ended.
+    pub fn may_read(&self, rights: u64) {
+        self.rights.set(rights);
+    }
+
     /// Takes a page that was read from the store after the cursor, when the room was at this revision.
     pub fn take_page(&self, segment: Arc<Segment>, revision: u64) {
         *self.page.borrow_mut() = Some(Box::new(ReadAhead { view: View::of(segment), revision }));
@@ -420,9 +425,17 @@ impl Reader {
             *self.page.borrow_mut() = None;
             let ahead = self.room().view_after(self.cursor(), view);
             // Asked after the view was taken: what stands in it behind the end of a right was announced after that.
-            if let Some(over) = self.over() {
-                self.end(&over);
-                return Ok(CaughtUp::Over);
+            match self.over() {
+                Some(Over::Ended) => {
+                    // They are told that the room is gone.
+                    self.local.unsubscribe(&self.connection);
+                    // The pump that found out has passed over the reader after this one.
+                    self.connection.nudge();
+                    return Ok(CaughtUp::Over);
+                }
+                // The store knows, and gives a page to nobody else.
+                Some(Over::Doubtful) if !matches!(ahead, Ahead::Reset(_)) => return Ok(CaughtUp::Reads),
+                _ => {}
             }
             match ahead {
                 Ahead::Frames => self.send_from(view)?,
@@ -449,24 +462,16 @@ impl Reader {
     }
 
     fn over(&self) -> Option<Over> {
-        let rights = self.room().rights();
-        let since = self.rights.replace(rights);
-        if since == rights { None } else { self.room().over(self.connection.user.id, since) }
-    }
-
-    fn end(&self, over: &Over) {
-        match self.room().position() {
-            Some(position) if *over == Over::Doubtful => self.reset(position),
-            // They are told that the room is gone.
-            _ => {
-                self.local.unsubscribe(&self.connection);
-                // The pump that found out has passed over the reader after this one.
-                self.connection.nudge();
-            }
+        let (since, rights) = (self.rights.get(), self.room().rights());
+        let over = if since == rights { None } else { self.room().over(self.connection.user.id, since) };
+        // In doubt it stays so until the store has answered.
+        if over.is_none() {
+            self.rights.set(rights);
         }
+        over
     }
 
-    /// The log has begun another life, or the right to read it must be asked for anew: says so and ends the subscription.
+    /// The log has begun another life, or may not be read any more: says so and ends the subscription.
     pub fn reset(&self, position: Position) {
         let Position { epoch, oldest, head } = position;
         let room = &self.room().id;

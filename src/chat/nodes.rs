@@ -254,7 +254,9 @@ impl Chat {
         if user.is_stored()
             && let Some(now) = self.store.accounts.user(user.id).await?
         {
-            self.show_rights(&now);
+            if user.update(&now) {
+                self.show_rights(&now);
+            }
             if auth::check_not_banned(&now).is_err() {
                 self.close_here(user.id, |_| true, CloseCode::Policy);
             }

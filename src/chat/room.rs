@@ -52,7 +52,7 @@ struct State {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Over {
     Ended,
-    /// Everyone's: who has one still must ask again.
+    /// Perhaps; the store knows.
     Doubtful,
 }
 

@@ -89,11 +89,13 @@ impl User {
         Role::ALL[usize::from(self.role.load(Ordering::Relaxed))]
     }
 
-    /// Takes over what the store says that the user may do.
-    pub fn update(&self, record: &UserRecord) {
-        self.role.store(record.role as u8, Ordering::Relaxed);
+    /// Takes over what the store says that the user may do; says whether that is something else than before.
+    pub fn update(&self, record: &UserRecord) -> bool {
+        let role = record.role as u8;
         let muted_until = record.muted_until.map_or(0, Timestamp::as_millisecond);
-        self.muted_until.store(muted_until, Ordering::Relaxed);
+        let role_before = self.role.swap(role, Ordering::Relaxed);
+        let muted_before = self.muted_until.swap(muted_until, Ordering::Relaxed);
+        (role, muted_until) != (role_before, muted_before)
     }
 
     pub fn muted_until(&self) -> Option<Timestamp> {

@@ -271,8 +271,9 @@ impl Worker {
         self.rooms.borrow().get(&room.id).filter(|local| Arc::ptr_eq(&local.room, room)).cloned()
     }
 
-    /// Reads the next page for a reader that has fallen off the tail, and gives it to the reader.
+    /// Reads the next page for a reader that has fallen off the tail, or whose right is in doubt, and gives it to the reader.
     pub async fn read_page(&self, reader: Rc<Reader>) -> Result<()> {
+        let rights = reader.room().rights();
         let page = self.read_after(reader.room(), reader.connection.user.id, reader.cursor()).await;
         if !reader.is_attached() {
             return Ok(());
@@ -284,15 +285,21 @@ impl Worker {
                 None => reader.local.unsubscribe(&reader.connection),
             },
             Err(Error::Reset(position)) => reader.reset(position),
-            Ok((segment, revision)) => reader.take_page(segment, revision),
+            Ok((segment, revision)) => {
+                reader.may_read(rights);
+                if let Some(segment) = segment {
+                    reader.take_page(segment, revision);
+                }
+            }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
     /// A page of what the store has after a cursor that has fallen off the tail, and of which revision of the room it
-    /// is. `NoRoom` where the user may not read it any more, `Reset` where the cursor is of another life of the log.
-    pub async fn read_after(&self, room: &Room, user: UserId, cursor: Cursor) -> Result<(Arc<Segment>, u64)> {
+    /// is; no page where there is nothing after it. `NoRoom` where the user may not read it any more, `Reset` where the
+    /// cursor is of another life of the log.
+    pub async fn read_after(&self, room: &Room, user: UserId, cursor: Cursor) -> Result<(Option<Arc<Segment>>, u64)> {
         let revision = room.revision();
         let span = Span { after: cursor.seq, limit: PAGE_EVENTS, bytes: PAGE_BYTES };
         let page = self.chat.read_page(&room.id, user, span).await?;
@@ -304,8 +311,9 @@ impl Worker {
                 tracing::debug!(room = %room.id, after = cursor.seq, events = page.events.len(), "read from the store");
                 let segment = Arc::new(segment);
                 self.chat.hub.offer(room, &segment, revision);
-                Ok((segment, revision))
+                Ok((Some(segment), revision))
             }
+            None if page.position.head == cursor.seq => Ok((None, revision)),
             // The store has less than it announced.
             _ => {
                 tracing::error!(room = %room.id, after = cursor.seq, "the log has a hole");

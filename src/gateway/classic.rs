@@ -540,7 +540,7 @@ impl Talk {
                         CloseCode::GoingAway
                     })?;
                     // What was read before a message was taken back is read again.
-                    if revision == room.revision() {
+                    if let Some(segment) = segment.filter(|_| revision == room.revision()) {
                         self.take_view(&View::of(segment));
                     }
                 }

@@ -215,6 +215,26 @@ async fn while_redis_is_away_people_are_told_and_posts_wait() {
 }
 
 #[tokio::test]
+async fn who_may_do_the_same_as_before_goes_on_without_a_word_when_redis_is_back() {
+    let mut redis = RedisServer::start();
+    let server = node(&redis).await;
+    let (ann, bob) = (server.register("ann").await, server.register("bob").await);
+    let den = ann.makes_room("private", "Den").await;
+    ann.lets_in(&den, &bob).await;
+    let mut tab = bob.connects_to(&den).await;
+    ann.writes(&den, "before").await;
+    tab.hears("before").await;
+    redis.kill();
+    assert_eq!(tab.next_push("store").await["away"], true);
+    redis.start_again();
+    assert_eq!(tab.next_push("store").await["away"], false);
+    ann.writes(&den, "after").await;
+    tab.hears("after").await;
+    tab.heard_no("reset");
+    tab.heard_no("me");
+}
+
+#[tokio::test]
 async fn a_session_that_ended_while_a_node_was_cut_off_is_over_when_it_is_back() {
     let redis = RedisServer::start();
     let server = node(&redis).await;

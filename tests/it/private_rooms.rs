@@ -224,29 +224,29 @@ async fn a_room_that_becomes_private_keeps_its_members_alone() {
     let mut eve = server.guest_in("eve", &garden).await;
     here.says(&garden, "for all to hear").await;
     let epoch = eve.next_event("the words").await["seq"].clone();
+    here.hears("for all to hear").await;
     desk.hears("for all to hear").await;
     assert_eq!(epoch, 2);
     let change = ann.sets(&garden, &json!({"kind": "private"})).await;
     assert_eq!((change.status, &change.json()["kind"]), (200, &json!("private")));
     ann.writes(&garden, "among ourselves").await;
-    for client in [&mut desk, &mut eve] {
-        let reset = client.next_push("reset").await;
-        assert_eq!(reset["room"], *garden, "{}", client.name);
-    }
+    assert_eq!(eve.next_push("reset").await["room"], *garden);
     eve.is_refused(json!({"type": "subscribe", "room": garden, "last": 5}), "no_room").await;
     eve.is_refused(eve.post(&garden, "hello?"), "no_room").await;
     eve.is_up_to_date().await;
-    assert!(eve.take_arrived("event").iter().all(|event| event["room"] != *garden));
+    let arrived = eve.take_arrived("event");
+    assert!(arrived.iter().all(|event| event["room"] != *garden), "{arrived:?}");
     assert_eq!(server.get("/api/rooms/garden/messages").await.error(), (404, "no_room".to_owned()));
     assert_eq!(
         list(&server.get("/api/rooms").await.json()["rooms"]).iter().filter(|it| it["room"] == *garden).count(),
         0
     );
 
-    let epoch = here.next_push("reset").await["epoch"].clone();
-    desk.resumes(&garden, &epoch, 2).await;
-    assert_eq!(desk.next_event("the change").await["change"], "private", "a member goes on where they stood");
-    desk.hears("among ourselves").await;
+    for member in [&mut here, &mut desk] {
+        member.find("the change", |frame| frame["change"] == "private").await;
+        member.hears("among ourselves").await;
+        member.heard_no("reset");
+    }
 
     ann.sets(&garden, &json!({"kind": "public"})).await;
     assert_eq!(desk.next_event("the change").await["change"], "public");

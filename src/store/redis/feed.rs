@@ -26,7 +26,7 @@ use super::room_key;
 use super::source::Source;
 use super::worth::Settings;
 use crate::error::{Error, Result};
-use crate::protocol::{Epoch, Event, Position, RoomId, Seq};
+use crate::protocol::{Epoch, Event, Position, RoomId, RoomKind, Seq};
 use crate::store::{Announcement, Answer, Append, Committed, Receipt, RoomInfo, Tiding, Watch, Watcher};
 
 /// How often it is asked where the watched rooms stand.
@@ -814,7 +814,9 @@ impl Runner {
         }
         if !events.is_empty() {
             let mut announcement = Announcement::new(id.clone(), position.epoch, events);
-            (announcement.redacted, announcement.shut, announcement.changed) = (true, true, Some(info));
+            // What is public now is read by anyone, whatever it was in between.
+            (announcement.redacted, announcement.shut) = (true, info.kind != RoomKind::Public);
+            announcement.changed = Some(info);
             self.announce(announcement);
         }
     }
