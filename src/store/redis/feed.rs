@@ -814,7 +814,7 @@ impl Runner {
         }
         if !events.is_empty() {
             let mut announcement = Announcement::new(id.clone(), position.epoch, events);
-            // What is public now is read by anyone, whatever it was in between.
+            // A right may have ended with them, which nobody needs in a public room.
             (announcement.redacted, announcement.shut) = (true, info.kind != RoomKind::Public);
             announcement.changed = Some(info);
             self.announce(announcement);

@@ -1,6 +1,7 @@
 //! Where connections to Redis come from: the one server of the URL, or whichever Sentinel says is the primary now. It
 //! must not know what a connection is for.
 
+use futures_util::future::select_ok;
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
@@ -16,8 +17,8 @@ const SENTINEL_PORT: u16 = 26_379;
 
 pub(super) enum Source {
     One(Client),
-    /// Sentinels are asked anew for each connection.
-    Sentinel(Mutex<SentinelClient>),
+    /// Sentinels are asked anew for each connection, side by side: one that does not answer keeps nobody waiting.
+    Sentinels(Vec<Mutex<SentinelClient>>),
 }
 
 impl Source {
@@ -25,7 +26,7 @@ impl Source {
         // Nobody else may have said whose cryptography is used; where somebody has, theirs is.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let source = match url.strip_prefix(SENTINEL) {
-            Some(rest) => sentinel(rest).map(|client| Self::Sentinel(Mutex::new(client))),
+            Some(rest) => sentinels(rest).map(|clients| Self::Sentinels(clients.into_iter().map(Mutex::new).collect())),
             None => server(url).and_then(|info| Client::open(info).ok()).map(Self::One),
         };
         source.ok_or(Fatal::RedisUrl)
@@ -35,7 +36,10 @@ impl Source {
         let connect = async {
             let client = match self {
                 Self::One(client) => client.clone(),
-                Self::Sentinel(sentinel) => sentinel.lock().await.async_get_client().await?,
+                Self::Sentinels(sentinels) => {
+                    let ask = async |sentinel: &Mutex<SentinelClient>| sentinel.lock().await.async_get_client().await;
+                    select_ok(sentinels.iter().map(|sentinel| Box::pin(ask(sentinel)))).await?.0
+                }
             };
             client.get_multiplexed_async_connection_with_config(config).await
         };
@@ -51,7 +55,7 @@ fn server(url: &str) -> Option<ConnectionInfo> {
 }
 
 /// Of `[USER:PASSWORD@]HOST:PORT[,HOST:PORT…]/MASTER[/DB]`.
-fn sentinel(rest: &str) -> Option<SentinelClient> {
+fn sentinels(rest: &str) -> Option<Vec<SentinelClient>> {
     let (authority, path) = rest.rsplit_once('@').map_or_else(
         || rest.split_once('/').map(|(hosts, path)| ((None, hosts), path)),
         |(user, rest)| rest.split_once('/').map(|(hosts, path)| ((Some(user), hosts), path)),
@@ -70,16 +74,19 @@ fn sentinel(rest: &str) -> Option<SentinelClient> {
         settings = Some(info.redis_settings().clone());
     }
     let settings = settings?;
-    let builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master).ok()?;
-    let mut builder =
-        builder.set_client_to_redis_db(settings.db()).set_client_to_redis_protocol(ProtocolVersion::RESP3);
-    if let Some(username) = settings.username() {
-        builder = builder.set_client_to_redis_username(username);
-    }
-    if let Some(password) = settings.password() {
-        builder = builder.set_client_to_redis_password(password);
-    }
-    builder.build().ok()
+    let client = |address| {
+        let builder = SentinelClientBuilder::new([address], master, SentinelServerType::Master).ok()?;
+        let mut builder =
+            builder.set_client_to_redis_db(settings.db()).set_client_to_redis_protocol(ProtocolVersion::RESP3);
+        if let Some(username) = settings.username() {
+            builder = builder.set_client_to_redis_username(username);
+        }
+        if let Some(password) = settings.password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        builder.build().ok()
+    };
+    addresses.into_iter().map(client).collect()
 }
 
 #[cfg(test)]
