@@ -9,6 +9,7 @@ mod directory;
 mod event;
 mod feed;
 mod healing;
+mod known;
 mod link;
 mod log;
 mod moderation;

@@ -19,6 +19,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::append::{self, Answered, Batch, Guests, Outcome, Pending, Post, Waiting};
 use super::healing::{self, Found, Page};
+use super::known::{Ask, Known};
 use super::link::{AWAY, STOPPED, config, is_demoted, outcome, was_refused};
 use super::news::{self, Header, News};
 use super::nodes::Peers;
@@ -26,15 +27,13 @@ use super::room_key;
 use super::source::Source;
 use super::worth::Settings;
 use crate::error::{Error, Result};
-use crate::protocol::{Epoch, Event, Position, RoomId, RoomKind, Seq};
-use crate::store::{Announcement, Answer, Append, Committed, Receipt, RoomInfo, Tiding, Watch, Watcher};
+use crate::protocol::{Epoch, RoomId, Seq};
+use crate::store::{Answer, Append, Receipt, Tiding, Watch, Watcher};
 
 /// How often it is asked where the watched rooms stand.
 const HEADS_EVERY: Duration = Duration::from_secs(2);
 /// Between two attempts to connect, at most.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// For so long it is remembered what was delivered of a room, to find out whether it is still there.
-const MEMORY: Duration = Duration::from_hours(1);
 /// How long replicas may take, in milliseconds.
 const WAIT_TIME: u32 = 2000;
 
@@ -110,32 +109,6 @@ impl Connected {
     }
 }
 
-/// What is known of a room.
-#[derive(Default)]
-struct Room {
-    watchers: usize,
-    /// Who waits until it is watched.
-    asking: Vec<oneshot::Sender<Result<Watch>>>,
-    /// All after the head will be announced: what is missing is read.
-    live: bool,
-    log: Option<Log>,
-    /// A read is under way, which brings what is heard meanwhile.
-    reading: bool,
-    /// The newest event that was heard of.
-    heard: Seq,
-    /// Outcomes of seqs that are not announced yet.
-    owed: Vec<(Seq, Receipt)>,
-}
-
-/// What was announced of a room, or acknowledged.
-struct Log {
-    epoch: Epoch,
-    head: Seq,
-    /// The id of the event there, where one was seen.
-    last: Option<uuid::Uuid>,
-    at: Instant,
-}
-
 /// An answer from Redis, when it comes.
 type Task = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
@@ -168,7 +141,7 @@ pub(super) struct Runner {
     feed: Feed,
     jobs: mpsc::UnboundedReceiver<Job>,
     script: Script,
-    rooms: HashMap<RoomId, Room>,
+    known: Known,
     followed: HashMap<RoomId, usize>,
     pending: Pending,
     tasks: FuturesUnordered<Task>,
@@ -177,7 +150,6 @@ pub(super) struct Runner {
     /// Redis has the script.
     loaded: bool,
     closing: bool,
-    out: Committed,
 }
 
 impl Runner {
@@ -189,23 +161,28 @@ impl Runner {
         worth: Arc<Mutex<String>>,
     ) -> Self {
         let (sender, jobs) = mpsc::unbounded_channel();
+        let feed = Feed { jobs: sender, waiting: Waiting::default() };
+        let of_watch = feed.clone();
+        let watch = move |room: &RoomId| {
+            let room = room.clone();
+            of_watch.until_dropped(|| Job::Unwatch(room))
+        };
         Self {
             source,
             wait,
-            watcher,
+            watcher: watcher.clone(),
             peers,
             worth,
-            feed: Feed { jobs: sender, waiting: Waiting::default() },
+            feed,
             jobs,
             script: Script::new(APPEND),
-            rooms: HashMap::new(),
+            known: Known::new(watcher, watch),
             followed: HashMap::new(),
             pending: Pending::default(),
             tasks: FuturesUnordered::new(),
             sending: false,
             loaded: false,
             closing: false,
-            out: Committed::default(),
         }
     }
 
@@ -246,16 +223,9 @@ impl Runner {
     fn lose(&mut self) {
         self.tasks.clear();
         (self.sending, self.loaded) = (false, false);
-        self.pending.refuse_all(if self.closing { &STOPPED } else { &AWAY });
-        for room in self.rooms.values_mut() {
-            room.reading = false;
-            for asking in room.asking.drain(..) {
-                let _ = asking.send(Err(AWAY));
-            }
-            // These are stored, whatever else is missing.
-            self.out.receipts.extend(room.owed.drain(..).map(|(_, receipt)| receipt));
-        }
-        self.flush();
+        let error = if self.closing { STOPPED } else { AWAY };
+        self.pending.refuse_all(&error);
+        self.known.lose(&error);
     }
 
     async fn reconnect(&mut self, first_pause: Duration) -> Option<Connected> {
@@ -290,7 +260,7 @@ impl Runner {
         match job {
             Job::Append(post) => post.refuse(error.clone()),
             Job::Watch(_, asking) => drop(asking.send(Err(error.clone()))),
-            Job::Unwatch(room) => drop(self.unwatch(&room)),
+            Job::Unwatch(room) => drop(self.known.unwatch(&room)),
             Job::Follow(room) => drop(self.follow(room)),
             Job::Unfollow(room) => drop(self.unfollow(&room)),
             Job::Close => {}
@@ -322,7 +292,7 @@ impl Runner {
                 self.take(job, &redis);
             }
             self.send(&redis);
-            self.flush();
+            self.known.flush();
             if self.closing && !self.sending && self.pending.is_empty() {
                 return Ok(());
             }
@@ -331,21 +301,20 @@ impl Runner {
 
     /// Subscribes to all that is watched and followed, and finds out what happened meanwhile.
     async fn heal(&mut self, redis: &MultiplexedConnection, connected: &mut Connected) -> Result<(), Lost> {
-        let now = Instant::now();
-        self.rooms.retain(|_, room| room.watchers > 0 || room.log.as_ref().is_some_and(|log| now - log.at < MEMORY));
-        let watched = self.rooms.iter().filter(|(_, room)| room.watchers > 0).flat_map(|(id, _)| watched(id));
+        self.known.forget();
+        let watched = self.known.watched().flat_map(watched);
         let heads = self.followed.keys().map(|id| room_key(id, "head"));
         let all = watched.chain(heads).chain([Peers::channel()]);
         let subscribed = join_all(all.map(|channel| subscribe(redis.clone(), channel))).await;
         subscribed.into_iter().collect::<RedisResult<()>>().map_err(|error| lost(&error))?;
-        for id in self.rooms.keys() {
-            self.tasks.push(check(redis.clone(), id.clone(), self.last_of(id)));
+        for id in self.known.all() {
+            self.tasks.push(check(redis.clone(), id.clone(), self.known.head(id)));
         }
         while let Some(reply) = self.tasks.next().await {
             self.hear_all(connected, redis)?;
             self.handle(reply, redis)?;
         }
-        self.flush();
+        self.known.flush();
         for id in self.followed.keys() {
             self.watcher.told(Tiding::Stirred(id.clone()));
         }
@@ -356,14 +325,7 @@ impl Runner {
         match job {
             Job::Append(post) => self.pending.push(*post),
             Job::Watch(id, asking) => {
-                let room = self.rooms.entry(id.clone()).or_default();
-                if room.live {
-                    room.watchers += 1;
-                    let _ = asking.send(Ok(self.feed.until_dropped(|| Job::Unwatch(id))));
-                    return;
-                }
-                room.asking.push(asking);
-                if room.asking.len() == 1 {
+                if self.known.watch(&id, asking) {
                     let redis = redis.clone();
                     self.tasks.push(Box::pin(async move {
                         let subscribed = join_all(watched(&id).map(|channel| subscribe(redis.clone(), channel))).await;
@@ -372,7 +334,7 @@ impl Runner {
                 }
             }
             Job::Unwatch(id) => {
-                if self.unwatch(&id) {
+                if self.known.unwatch(&id) {
                     for channel in watched(&id) {
                         self.unsubscribe(channel, redis);
                     }
@@ -392,17 +354,6 @@ impl Runner {
             }
             Job::Close => self.closing = true,
         }
-    }
-
-    /// True where that was the last.
-    fn unwatch(&mut self, id: &RoomId) -> bool {
-        let Some(room) = self.rooms.get_mut(id) else { return false };
-        room.watchers = room.watchers.saturating_sub(1);
-        let last = room.watchers == 0 && room.asking.is_empty();
-        if last {
-            room.live = false;
-        }
-        last
     }
 
     /// True where that is the first.
@@ -456,8 +407,8 @@ impl Runner {
             pipe.cmd("SCRIPT").arg("LOAD").arg(APPEND);
         }
         for batch in &sent.batches {
-            let log = self.rooms.get(&batch.room).and_then(|room| room.log.as_ref());
-            append::add_to(&mut pipe, &self.script, batch, log.map(|log| log.epoch));
+            let epoch = self.known.head(&batch.room).map(|(epoch, _)| epoch);
+            append::add_to(&mut pipe, &self.script, batch, epoch);
         }
         if self.wait > 0 {
             pipe.cmd("WAIT").arg(self.wait).arg(WAIT_TIME);
@@ -471,21 +422,13 @@ impl Runner {
     }
 
     fn ask_heads(&mut self, redis: &MultiplexedConnection) {
-        let now = Instant::now();
-        self.rooms.retain(|_, room| {
-            room.watchers > 0 || !room.asking.is_empty() || room.log.as_ref().is_some_and(|log| now - log.at < MEMORY)
-        });
-        let live: Vec<_> = self.rooms.iter().filter(|(_, room)| room.live).map(|(id, _)| id.clone()).collect();
+        self.known.forget();
+        let live: Vec<_> = self.known.live().cloned().collect();
         let mut redis = redis.clone();
         self.tasks.push(Box::pin(async move {
             let heads = healing::heads(&mut redis, &live).await;
             Reply::Heads(live, heads)
         }));
-    }
-
-    fn last_of(&self, id: &RoomId) -> Option<(Epoch, Seq)> {
-        let log = self.rooms.get(id)?.log.as_ref()?;
-        Some((log.epoch, log.head))
     }
 }
 
@@ -505,12 +448,13 @@ impl Runner {
             PushKind::SMessage => {
                 match news::read(&push.data) {
                     Some(News::Events(id, header, events)) => {
-                        if self.rooms.get(&id).is_some_and(|room| room.live) {
-                            self.learn(&id, header, events, redis);
+                        if self.known.is_live(&id) {
+                            let ask = self.known.learn(&id, header, events);
+                            self.ask(id, ask, redis);
                         }
                     }
                     Some(News::Head(id)) => {
-                        if self.followed.contains_key(&id) && !self.rooms.get(&id).is_some_and(|room| room.live) {
+                        if self.followed.contains_key(&id) && !self.known.is_live(&id) {
                             self.watcher.told(Tiding::Stirred(id));
                         }
                     }
@@ -536,24 +480,29 @@ impl Runner {
             }
             Reply::Watched(id, watched) => match watched {
                 Ok(()) => {
-                    let last = self.last_of(&id);
-                    self.tasks.push(check(redis.clone(), id, last));
+                    let head = self.known.head(&id);
+                    self.tasks.push(check(redis.clone(), id, head));
                 }
                 Err(error) => {
-                    let asking = self.rooms.get_mut(&id).map(|room| std::mem::take(&mut room.asking));
-                    for asking in asking.into_iter().flatten() {
-                        let _ = asking.send(Err(if was_refused(&error) { outcome(&error) } else { AWAY }));
-                    }
+                    self.known.refuse_watchers(&id, &if was_refused(&error) { outcome(&error) } else { AWAY });
                     return stands(&error);
                 }
             },
             Reply::Heads(ids, Ok(heads)) => {
                 for (id, head) in ids.into_iter().zip(heads) {
-                    self.compare(id, head, redis);
+                    let ask = self.known.compare(&id, head);
+                    self.ask(id, ask, redis);
                 }
             }
-            Reply::Checked(id, asked, Ok(found)) => self.checked(&id, asked, found, redis),
-            Reply::Page(id, Ok(page)) => self.take_page(&id, page, redis),
+            Reply::Checked(id, asked, Ok(found)) => {
+                self.pending.release(&id);
+                let ask = self.known.checked(&id, asked, found);
+                self.ask(id, ask, redis);
+            }
+            Reply::Page(id, Ok(page)) => {
+                let ask = self.known.take_page(&id, page);
+                self.ask(id, ask, redis);
+            }
             Reply::Guests(id, Ok(guests)) => self.pending.found(&id, guests),
             Reply::Nothing(Ok(())) => {}
             Reply::Heads(_, Err(error))
@@ -576,7 +525,7 @@ impl Runner {
             Ok(answers) => answers.into_iter(),
             Err(error) => {
                 for post in batches.into_iter().flat_map(|batch| batch.posts) {
-                    self.out.receipts.push(Receipt { done: post.done, outcome: Err(outcome(&error)) });
+                    self.known.tell(Receipt { done: post.done, outcome: Err(outcome(&error)) });
                 }
                 return stands(&error);
             }
@@ -603,7 +552,7 @@ impl Runner {
                 }
                 tracing::warn!(%error, room = %batch.room, "Redis did not append");
                 for post in batch.posts {
-                    self.out.receipts.push(Receipt { done: post.done, outcome: Err(outcome(&error)) });
+                    self.known.tell(Receipt { done: post.done, outcome: Err(outcome(&error)) });
                 }
                 if is_demoted(&error) {
                     stands = Err(Lost);
@@ -614,7 +563,7 @@ impl Runner {
                 Some(Answered::Done { outcomes, header }) => self.done(batch, &outcomes, &header, short, redis),
                 Some(Answered::OtherEpoch) => {
                     self.pending.hold(&batch.room);
-                    self.tasks.push(check(redis.clone(), batch.room.clone(), self.last_of(&batch.room)));
+                    self.tasks.push(check(redis.clone(), batch.room.clone(), self.known.head(&batch.room)));
                     self.pending.put_back(&batch.room, batch.posts);
                 }
                 None => tracing::error!(room = %batch.room, "an append was answered with what is no answer"),
@@ -644,208 +593,20 @@ impl Runner {
         }
         if let Some(header) = Header::read(header) {
             header.empty(&mut events);
-            self.learn(&id, header, events, redis);
+            let ask = self.known.learn(&id, header, events);
+            self.ask(id.clone(), ask, redis);
         }
-        let room = self.rooms.get_mut(&id);
-        let mut waits = room.filter(|room| room.live);
-        let announced = waits.as_ref().and_then(|room| room.log.as_ref()).map_or(Seq::MAX, |log| log.head);
-        for (seq, receipt) in receipts {
-            match (&mut waits, seq) {
-                (Some(room), Some(seq)) if seq > announced => room.owed.push((seq, receipt)),
-                _ => self.out.receipts.push(receipt),
-            }
-        }
+        self.known.owe(&id, receipts);
     }
 
-    /// Takes note of events that come next in a room, or reads what lies between.
-    fn learn(&mut self, id: &RoomId, header: Header, mut events: Vec<Event>, redis: &MultiplexedConnection) {
-        let Some(last) = events.last().map(|event| (event.seq, event.id)) else { return };
-        let room = self.rooms.entry(id.clone()).or_default();
-        if room.live
-            && let Some(log) = &room.log
-        {
-            if header.epoch != log.epoch {
-                self.tasks.push(check(redis.clone(), id.clone(), Some((log.epoch, log.head))));
-                return;
-            }
-            if last.0 <= log.head {
-                return;
-            }
-            room.heard = room.heard.max(last.0);
-            if room.reading || header.first > log.head + 1 {
-                if !room.reading {
-                    room.reading = true;
-                    self.tasks.push(page(redis.clone(), id.clone(), log.head));
-                }
-                return;
-            }
-            events.retain(|event| event.seq > log.head);
-        }
-        let head = room.log.as_ref().filter(|log| log.epoch == header.epoch).map_or(0, |log| log.head);
-        if last.0 > head {
-            let log = Log { epoch: header.epoch, head: last.0, last: Some(last.1), at: Instant::now() };
-            room.log = Some(log);
-        }
-        if header.deleted {
-            (room.live, room.log) = (false, None);
-        }
-        self.announce(header.announcement(id.clone(), events));
-    }
-
-    /// Lets a watched room's head be compared with that of the store.
-    fn compare(&mut self, id: RoomId, head: Option<(Epoch, Seq)>, redis: &MultiplexedConnection) {
-        let Some(room) = self.rooms.get_mut(&id).filter(|room| room.live) else { return };
-        let Some(log) = &room.log else { return };
-        match head {
-            Some((epoch, head)) if epoch == log.epoch && head == log.head => {}
-            Some((epoch, head)) if epoch == log.epoch && head > log.head => {
-                if !room.reading {
-                    tracing::info!(room = %id, after = log.head, "an announcement was lost");
-                    room.reading = true;
-                    self.tasks.push(page(redis.clone(), id, log.head));
-                }
-            }
-            _ => self.tasks.push(check(redis.clone(), id.clone(), Some((log.epoch, log.head)))),
-        }
-    }
-
-    /// Takes note of how the store knows a room, and of what was lost or came meanwhile.
-    fn checked(
-        &mut self,
-        id: &RoomId,
-        asked: Option<(Epoch, Seq)>,
-        found: Option<Found>,
-        redis: &MultiplexedConnection,
-    ) {
-        self.pending.release(id);
-        let Some(room) = self.rooms.get_mut(id) else { return };
-        let Some(Found { info, position, there }) = found else {
-            self.answer_watchers(id);
-            return self.gone(id);
-        };
-        if let Some(log) = &room.log
-            && log.epoch == position.epoch
-        {
-            // It may have been heard of more since that was asked.
-            let shorter = asked.is_some_and(|(epoch, seq)| epoch == log.epoch && position.head < seq);
-            let other = asked == Some((log.epoch, log.head)) && log.last.is_some() && there != log.last;
-            if shorter || other {
-                tracing::error!(room = %id, seq = log.head, "Redis has lost what was delivered; the room's log begins another life");
-                self.tasks.push(renew(redis.clone(), id.clone(), log.epoch));
-                return;
-            }
-            if room.live && position.head > log.head {
-                if !room.reading {
-                    room.reading = true;
-                    self.tasks.push(page(redis.clone(), id.clone(), log.head));
-                }
-                return;
-            }
-        }
-        let begun = room.live && room.log.as_ref().is_some_and(|log| log.epoch != position.epoch);
-        let known = room.log.as_ref().is_some_and(|log| log.epoch == position.epoch && log.head >= position.head);
-        if !known {
-            let log = Log { epoch: position.epoch, head: position.head, last: None, at: Instant::now() };
-            (room.log, room.heard) = (Some(log), 0);
-        }
-        if begun {
-            self.begin(id, info, position);
-        }
-        self.answer_watchers(id);
-        if let Some(room) = self.rooms.get_mut(id) {
-            room.live = room.watchers > 0;
-        }
-    }
-
-    fn answer_watchers(&mut self, id: &RoomId) {
-        let Some(room) = self.rooms.get_mut(id) else { return };
-        for asking in room.asking.drain(..) {
-            room.watchers += 1;
-            // Who does not wait any more drops it, which ends it.
-            let id = id.clone();
-            let _ = asking.send(Ok(self.feed.until_dropped(|| Job::Unwatch(id))));
-        }
-    }
-
-    /// The room is no more.
-    fn gone(&mut self, id: &RoomId) {
-        let Some(room) = self.rooms.get_mut(id) else { return };
-        let known = room.log.take();
-        if std::mem::take(&mut room.live)
-            && let Some(log) = known
-        {
-            let mut announcement = Announcement::new(id.clone(), log.epoch, Vec::new());
-            (announcement.shut, announcement.deleted) = (true, true);
-            self.announce(announcement);
-        }
-    }
-
-    /// The room's log has begun another life.
-    fn begin(&mut self, id: &RoomId, info: RoomInfo, position: Position) {
-        let mut announcement = Announcement::new(id.clone(), position.epoch, Vec::new());
-        (announcement.redacted, announcement.shut) = (true, true);
-        (announcement.changed, announcement.began) = (Some(info), Some(position));
-        self.announce(announcement);
-        let owed = self.rooms.get_mut(id).map(|room| std::mem::take(&mut room.owed));
-        for (_, receipt) in owed.into_iter().flatten() {
-            self.out.receipts.push(Receipt { outcome: Err(Error::UnknownOutcome), ..receipt });
-        }
-    }
-
-    /// Announces what was missed. It may have been anything.
-    fn take_page(&mut self, id: &RoomId, page: Option<Page>, redis: &MultiplexedConnection) {
-        let Some(room) = self.rooms.get_mut(id) else { return };
-        room.reading = false;
-        let Some(Page { info, position, events }) = page else { return self.gone(id) };
-        let Some(log) = room.log.as_mut().filter(|_| room.live) else { return };
-        if log.epoch != position.epoch {
-            let known = (log.epoch, log.head);
-            self.tasks.push(check(redis.clone(), id.clone(), Some(known)));
-            return;
-        }
-        (log.head, log.last) = match events.last() {
-            Some(last) => (last.seq, Some(last.id)),
-            None => (position.head.max(log.head), None),
-        };
-        log.at = Instant::now();
-        if room.heard.max(position.head) > log.head {
-            room.reading = true;
-            self.tasks.push(self::page(redis.clone(), id.clone(), log.head));
-        }
-        if !events.is_empty() {
-            let mut announcement = Announcement::new(id.clone(), position.epoch, events);
-            // A right may have ended with them, which nobody needs in a public room.
-            (announcement.redacted, announcement.shut) = (true, info.kind != RoomKind::Public);
-            announcement.changed = Some(info);
-            self.announce(announcement);
-        }
-    }
-
-    /// At most one for each room goes out together.
-    fn announce(&mut self, new: Announcement) {
-        let id = new.room.clone();
-        let plain = !new.redacted && !new.shut && new.ended.is_empty() && new.changed.is_none();
-        let before = self.out.announcements.iter_mut().find(|announcement| announcement.room == id);
-        match before {
-            Some(before) if plain && !before.deleted && before.epoch == new.epoch => before.events.extend(new.events),
-            Some(_) => {
-                self.flush();
-                self.out.announcements.push(new);
-            }
-            None => self.out.announcements.push(new),
-        }
-        let Some(room) = self.rooms.get_mut(&id) else { return };
-        let head = room.log.as_ref().filter(|_| room.live).map_or(Seq::MAX, |log| log.head);
-        let (due, owed) = room.owed.drain(..).partition(|(seq, _)| *seq <= head);
-        room.owed = owed;
-        let due: Vec<(Seq, Receipt)> = due;
-        self.out.receipts.extend(due.into_iter().map(|(_, receipt)| receipt));
-    }
-
-    fn flush(&mut self) {
-        if !self.out.announcements.is_empty() || !self.out.receipts.is_empty() {
-            self.watcher.committed(std::mem::take(&mut self.out));
-        }
+    fn ask(&mut self, id: RoomId, ask: Option<Ask>, redis: &MultiplexedConnection) {
+        let redis = redis.clone();
+        self.tasks.push(match ask {
+            Some(Ask::Check(asked)) => check(redis, id, asked),
+            Some(Ask::Page(after)) => page(redis, id, after),
+            Some(Ask::Renew(lost)) => renew(redis, id, lost),
+            None => return,
+        });
     }
 }
 

@@ -16,7 +16,7 @@ const SENTINEL: &str = "redis+sentinel://";
 const SENTINEL_PORT: u16 = 26_379;
 
 pub(super) enum Source {
-    One(Client),
+    One(Box<Client>),
     /// Sentinels are asked anew for each connection, side by side: one that does not answer keeps nobody waiting.
     Sentinels(Vec<Mutex<SentinelClient>>),
 }
@@ -27,7 +27,7 @@ impl Source {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let source = match url.strip_prefix(SENTINEL) {
             Some(rest) => sentinels(rest).map(|clients| Self::Sentinels(clients.into_iter().map(Mutex::new).collect())),
-            None => server(url).and_then(|info| Client::open(info).ok()).map(Self::One),
+            None => server(url).and_then(|info| Client::open(info).ok()).map(|client| Self::One(Box::new(client))),
         };
         source.ok_or(Fatal::RedisUrl)
     }
@@ -35,7 +35,7 @@ impl Source {
     pub async fn connect(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
         let connect = async {
             let client = match self {
-                Self::One(client) => client.clone(),
+                Self::One(client) => (**client).clone(),
                 Self::Sentinels(sentinels) => {
                     let ask = async |sentinel: &Mutex<SentinelClient>| sentinel.lock().await.async_get_client().await;
                     select_ok(sentinels.iter().map(|sentinel| Box::pin(ask(sentinel)))).await?.0

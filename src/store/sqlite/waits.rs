@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_wait_is_taken_back_with_the_message_that_began_it() {
-        let (mut waits, room, longest) = (Waits::default(), Epoch(1), Duration::from_secs(300));
+        let (mut waits, room, longest) = (Waits::default(), Epoch(1), Duration::from_mins(5));
         let [bob, eve] = [UserId::random(), UserId::random()];
         waits.begin(room, bob, longest);
         waits.keep();
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn nobody_waits_longer_than_the_room_asks_for_now() {
         let (mut waits, room, bob) = (Waits::default(), Epoch(1), UserId::random());
-        waits.begin(room, bob, Duration::from_secs(300));
+        waits.begin(room, bob, Duration::from_mins(5));
         let Err(Error::SlowMode { retry_after_ms }) = waits.check(room, bob, Duration::from_secs(5)) else {
             panic!("he waits still");
         };
