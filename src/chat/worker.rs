@@ -271,7 +271,8 @@ impl Worker {
         self.rooms.borrow().get(&room.id).filter(|local| Arc::ptr_eq(&local.room, room)).cloned()
     }
 
-    /// Reads the next page for a reader that has fallen off the tail, or whose right is in doubt, and gives it to the reader.
+    /// Reads the next page for a reader that has fallen off the tail, or whose right is in doubt, and gives it to the
+    /// reader.
     pub async fn read_page(&self, reader: Rc<Reader>) -> Result<()> {
         let rights = reader.room().rights();
         let page = self.read_after(reader.room(), reader.connection.user.id, reader.cursor()).await;

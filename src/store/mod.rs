@@ -1,6 +1,7 @@
 //! What outlives us: the rooms' logs, the directory of rooms, and beside them people (accounts.rs), order
-//! (moderation.rs), and what the nodes on one store tell each other (nodes.rs). The comments on the traits are the contract; tests/it/contract.rs holds every backend to it.
-//! Nothing here knows who may do what, or who is connected. Only `open` and `leave_link` name a backend.
+//! (moderation.rs), and what the nodes on one store tell each other (nodes.rs). The comments on the traits are the
+//! contract; tests/it/contract.rs holds every backend to it. Nothing here knows who may do what, or who is connected.
+//! Only `open` and `leave_link` name a backend.
 
 mod accounts;
 mod alone;
@@ -158,8 +159,8 @@ pub trait Log: Send + Sync {
     fn read<'a>(&'a self, room: &'a RoomId, reader: Option<UserId>, span: Span) -> Answer<'a, Page>;
 
     /// A page of events of kind message, oldest first, redactions applied: at most `limit`, and fewer where they are
-    /// long (about 512 KB of content on each side of the window, but at least one message). Its cost does not depend on the length
-    /// of the log. Position and right are those of the same moment, as above.
+    /// long (about 512 KB of content on each side of the window, but at least one message). Its cost does not depend
+    /// on the length of the log. Position and right are those of the same moment, as above.
     fn messages<'a>(
         &'a self,
         room: &'a RoomId,

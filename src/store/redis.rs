@@ -1,6 +1,6 @@
-//! The backend for several nodes: a Redis (7.0 or newer) or Valkey that they share. Each room's log is a stream; keys and
-//! channels of a room share `{ROOM}`, all else is under `{chinwag}`, so that no script needs two places of a cluster.
-//! Only this folder knows Redis.
+//! The backend for several nodes: a Redis (7.0 or newer) or Valkey that they share. Each room's log is a stream; keys
+//! and channels of a room share `{ROOM}`, all else is under `{chinwag}`, so that no script needs two places of a
+//! cluster. Only this folder knows Redis.
 
 mod accounts;
 mod append;

@@ -1,12 +1,12 @@
-//! People: who they are, how they prove it, their pictures. The changes are made by accounts.lua, each as a whole; what a
-//! room knows of its members lies elsewhere and is changed beside it, in an order that a second try completes.
+//! People: who they are, how they prove it, their pictures. The changes are made by accounts.lua, each as a whole;
+//! what a room knows of its members lies elsewhere and is changed beside it, in an order that a second try completes.
 //!
 //! Keys, all under {chinwag}, where USER is a user's id and FOLDED a name as it is compared:
-//! - `user:USER` hash: `name folded skeleton email email_verified role muted_until banned_until picture`, and `joining`,
-//!   "SEQ ROOM", until their first membership stands in the room.
-//! - `name:FOLDED` hash: user, skeleton of an account's, `reserved_until` (ms) of one that was given up. `names` zset, score
-//!   0: the names in their order but for those. `names:USER` set: the user's, both kinds. `looks` hash: skeleton of an
-//!   account's name → user. `reserved` zset: FOLDED by when its reservation ends.
+//! - `user:USER` hash: `name folded skeleton email email_verified role muted_until banned_until picture`, and
+//!   `joining`, "SEQ ROOM", until their first membership stands in the room.
+//! - `name:FOLDED` hash: user, skeleton of an account's, `reserved_until` (ms) of one that was given up. `names`
+//!   zset, score 0: the names in their order but for those. `names:USER` set: the user's, both kinds. `looks` hash:
+//!   skeleton of an account's name → user. `reserved` zset: FOLDED by when its reservation ends.
 //! - `email:ADDRESS` set, in small ASCII letters: the accounts whose e-mail it is, verified or not.
 //! - `secrets:USER` hash: `password totp step` (the last one taken). `codes:USER` set: recovery codes.
 //! - `subjects:ISSUER` hash: subject → user. `identities:USER` hash: issuer → subject.

@@ -1,5 +1,5 @@
--- Appends what waits for one room: each event gets its seq, and its effect comes to pass with it. All or nothing of it is
--- done, since Redis runs a script at once; what is announced is what will be read.
+-- Appends what waits for one room: each event gets its seq, and its effect comes to pass with it. All or nothing of
+-- it is done, since Redis runs a script at once; what is announced is what will be read.
 --
 -- KEYS: the room's hash. ARGV: the epoch that the node knows, or ''; then of each event nine:
 -- head, content or '', '1' for a message, author, txn_id or '', right, least rank, author's rank, effect as JSON or ''.

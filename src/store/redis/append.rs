@@ -1,5 +1,5 @@
-//! Posts on their way into logs: those that wait, each room's in its own order, and what a batch of them is to Redis. It
-//! must not know when a batch is sent, nor who hears of what it brought.
+//! Posts on their way into logs: those that wait, each room's in its own order, and what a batch of them is to Redis.
+//! It must not know when a batch is sent, nor who hears of what it brought.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

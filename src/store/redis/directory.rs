@@ -1,6 +1,7 @@
-//! Rooms, and their members with their markers. The lists under `{chinwag}` (all rooms, who has joined which, which direct
-//! room is whose) are written before a room, and may name one that never came to be or is no more: who reads them asks
-//! the room itself. Of the rooms in `deleted` something may be left on them; `left` names who were a room's members.
+//! Rooms, and their members with their markers. The lists under `{chinwag}` (all rooms, who has joined which, which
+//! direct room is whose) are written before a room, and may name one that never came to be or is no more: who reads
+//! them asks the room itself. Of the rooms in `deleted` something may be left on them; `left` names who were a room's
+//! members.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -141,7 +142,8 @@ impl Directory for Backend {
         })
     }
 
-    /// A deleted room has left nothing behind but its id in the lists, which is passed over there until it is taken away.
+    /// A deleted room has left nothing behind but its id in the lists, which is passed over there until it is taken
+    /// away.
     fn purge(&self) -> Answer<'_, bool> {
         self.link.change(purge)
     }
@@ -275,8 +277,8 @@ impl Backend {
     }
 }
 
-/// Takes the id of a deleted room from some lists, and in the end from that of all rooms. A room that has this id again,
-/// or got it meanwhile, stays on them.
+/// Takes the id of a deleted room from some lists, and in the end from that of all rooms. A room that has this id
+/// again, or got it meanwhile, stays on them.
 async fn purge(mut redis: MultiplexedConnection) -> RedisResult<bool> {
     let deleted: Option<String> = cmd("SRANDMEMBER").arg(key("deleted")).query_async(&mut redis).await?;
     let Some(id) = deleted else { return Ok(false) };

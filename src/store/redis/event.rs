@@ -1,5 +1,5 @@
-//! An event as an entry of a room's stream holds it: a head, and beside it the content, so that a redaction can keep the
-//! one and take the other. It must not know where entries stand.
+//! An event as an entry of a room's stream holds it: a head, and beside it the content, so that a redaction can keep
+//! the one and take the other. It must not know where entries stand.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
 //! What this node knows of rooms: who watches them, how far their logs were heard of, and which outcomes wait for an
-//! announcement. It announces what comes next, and says what must be asked to find out what was missed; it must not know
-//! how that is asked.
+//! announcement. It announces what comes next, and says what must be asked to find out what was missed; it must not
+//! know how that is asked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -219,7 +219,7 @@ impl Known {
             let shorter = asked.is_some_and(|(epoch, seq)| epoch == log.epoch && position.head < seq);
             let other = asked == Some((log.epoch, log.head)) && log.last.is_some() && there != log.last;
             if shorter || other {
-                tracing::error!(room = %id, seq = log.head, "Redis has lost what was delivered; the room's log begins another life");
+                tracing::error!(room = %id, seq = log.head, "Redis has lost what was delivered; the log begins another life");
                 return Some(Ask::Renew(log.epoch));
             }
             if room.live && position.head > log.head {

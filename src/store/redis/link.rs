@@ -1,5 +1,5 @@
-//! The way to Redis for everything but appends and news, which have a connection of their own (feed.rs). It connects when it is
-//! asked something, and again when that broke off. It must not know what it is asked.
+//! The way to Redis for everything but appends and news, which have a connection of their own (feed.rs). It connects
+//! when it is asked something, and again when that broke off. It must not know what it is asked.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 -- A room as one of its members left it. ARGV: user, the cap of what is counted, how many messages are looked at.
--- Answers the room's settings, epoch, oldest, head, role, read marker, unread messages and mentions, and of a direct room
--- the others; or nothing.
+-- Answers the room's settings, epoch, oldest, head, role, read marker, unread messages and mentions, and of a direct
+-- room the others; or nothing.
 
 if not redis.call('ZSCORE', members_key, ARGV[1]) then
   return false

@@ -1,6 +1,6 @@
--- Reads a page of messages. ARGV: reader or '', the seq before which, how many before it and how many from it on, of how many
--- bytes of content on each side. Answers epoch, oldest, head, 1 where there are older ones, and the messages before (newest
--- first) and after; or nothing.
+-- Reads a page of messages. ARGV: reader or '', the seq before which, how many before it and how many from it on, of
+-- how many bytes of content on each side. Answers epoch, oldest, head, 1 where there are older ones, and the messages
+-- before (newest first) and after; or nothing.
 
 local room = readable(ARGV[1])
 if not room then

@@ -1,5 +1,5 @@
--- Order: bans, reports, who ignores whom, the audit log. The keys are told at the head of moderation.rs.
--- KEYS: 1 what all keys under {chinwag} begin with. ARGV: 1 what is done, by its name in `does`; the rest is told there.
+-- Order: bans, reports, who ignores whom, the audit log. The keys are told at the head of moderation.rs. KEYS: 1 what
+-- all keys under {chinwag} begin with. ARGV: 1 what is done, by its name in `does`; the rest is told there.
 
 local does = {}
 

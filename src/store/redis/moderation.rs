@@ -1,9 +1,9 @@
-//! The place's settings, bans of addresses, reports, who ignores whom, and the audit log. What changes more than one key
-//! is done by moderation.lua.
+//! The place's settings, bans of addresses, reports, who ignores whom, and the audit log. What changes more than one
+//! key is done by moderation.lua.
 //!
-//! Keys, all under {chinwag}: `settings`, JSON; `bans` hash: address → the ban in JSON; `reports` and `audit` streams, whose
-//! entries are `ID-0`, counted by `reports_id` and `audit_id`; `reported` hash: "ROOM SEQ USER" → id; `ignored:USER` set:
-//! whom they ignore, `ignoring:USER` set: who ignores them.
+//! Keys, all under {chinwag}: `settings`, JSON; `bans` hash: address → the ban in JSON; `reports` and `audit`
+//! streams, whose entries are `ID-0`, counted by `reports_id` and `audit_id`; `reported` hash: "ROOM SEQ USER" → id;
+//! `ignored:USER` set: whom they ignore, `ignoring:USER` set: who ignores them.
 
 use std::sync::LazyLock;
 

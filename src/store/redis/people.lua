@@ -1,7 +1,7 @@
--- Users, the names that they hold, and the sessions by which guests hold them: what accounts.lua and sessions.lua share.
--- This stands before either of them, and whose a name is, is decided here alone. The keys are told at the head of accounts.rs.
--- KEYS: 1 what all keys under {chinwag} begin with. ARGV: 1 what is done, by its name in `does`; 2 its arguments, a JSON
--- object of texts; 3 bytes, where there are some.
+-- Users, the names that they hold, and the sessions by which guests hold them: what accounts.lua and sessions.lua
+-- share. This stands before either of them, and whose a name is, is decided here alone. The keys are told at the head
+-- of accounts.rs. KEYS: 1 what all keys under {chinwag} begin with. ARGV: 1 what is done, by its name in `does`; 2
+-- its arguments, a JSON object of texts; 3 bytes, where there are some.
 
 local does = {}
 

@@ -1,5 +1,5 @@
--- Reads on in a room's log. ARGV: reader or '', the seq after which, how many events at most, of how many bytes of content.
--- Answers epoch, oldest, head and the events, or nothing.
+-- Reads on in a room's log. ARGV: reader or '', the seq after which, how many events at most, of how many bytes of
+-- content. Answers epoch, oldest, head and the events, or nothing.
 
 local room = readable(ARGV[1])
 if not room then

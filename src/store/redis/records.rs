@@ -1,5 +1,5 @@
-//! What a hash of Redis says, in our words: times are milliseconds, tokens Base64, flags 0 and 1, and what is absent has no
-//! field. It must not know where a hash lies, or who asks for it.
+//! What a hash of Redis says, in our words: times are milliseconds, tokens Base64, flags 0 and 1, and what is absent
+//! has no field. It must not know where a hash lies, or who asks for it.
 
 use std::collections::HashMap;
 use std::fmt;

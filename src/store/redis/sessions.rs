@@ -1,11 +1,11 @@
 //! Sessions of people, tokens of programs, and links. The changes are made by sessions.lua, each as a whole.
 //!
 //! Keys, all under {chinwag}, where TOKEN is the hash of a secret:
-//! - `session:TOKEN` hash: `user id label address at seen`, and `scopes` of a program's. `sessions:USER` zset: the user's, by
-//!   when they were seen. `sessions` zset: those of people, by the same.
-//! - `link:TOKEN` hash: `id kind role room user mailed_to by by_name made expires used max_uses`. `link_ids` hash: id →
-//!   TOKEN. `invites` set, and `invites:ROOM` of those into a room; `owner_links` set. `link_ends` zset: TOKEN by when it
-//!   expires, or -inf once it is used up.
+//! - `session:TOKEN` hash: `user id label address at seen`, and `scopes` of a program's. `sessions:USER` zset: the
+//!   user's, by when they were seen. `sessions` zset: those of people, by the same.
+//! - `link:TOKEN` hash: `id kind role room user mailed_to by by_name made expires used max_uses`. `link_ids` hash: id
+//!   → TOKEN. `invites` set, and `invites:ROOM` of those into a room; `owner_links` set. `link_ends` zset: TOKEN by
+//!   when it expires, or -inf once it is used up.
 
 use std::sync::LazyLock;
 

@@ -64,7 +64,8 @@ fn load(room: &RoomId, db: &Connection) -> rusqlite::Result<Option<Head>> {
 }
 
 impl Head {
-    /// Refuses what the author has no right to at this place of the log. Says how long they wait once they have written.
+    /// Refuses what the author has no right to at this place of the log. Says how long they wait once they have
+    /// written.
     fn check(&self, author: UserId, right: Right, waits: &Waits, db: &Connection) -> Result<Duration, Fault> {
         let open = self.info.kind == RoomKind::Public;
         let slow = Duration::from_secs(self.info.slow_seconds.into());

@@ -1,5 +1,5 @@
-//! All that a database holds, for whoever moves it elsewhere: each thing as its contract knows it, in an order in which it
-//! can be put down again. It must not know where to.
+//! All that a database holds, for whoever moves it elsewhere: each thing as its contract knows it, in an order in
+//! which it can be put down again. It must not know where to.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
