@@ -276,7 +276,8 @@ pub enum Right {
     /// Nothing is asked.
     Free,
     /// One who may write: anyone, but in announcements moderators alone, and nobody once it is archived. In slow mode
-    /// who is no moderator waits after each of these, else `SlowMode` says how long still.
+    /// who is no moderator waits after each of these, else `SlowMode` says how long still. A wait is never longer than
+    /// the room asks for now; it may end when the store is closed.
     Write(MemberRole),
     /// At least this, having that.
     AtLeast(MemberRole, MemberRole),
