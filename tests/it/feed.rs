@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chinwag::error::{Error, Result};
-use chinwag::protocol::{Author, Content, Event, Kind, MemberRole, Position, Seq, UserId};
+use chinwag::protocol::{Author, Content, Event, Kind, MemberRole, Position, RoomKind, Seq, UserId};
 use chinwag::store::{
-    self, Append, Committed, Completion, Durability, Effect, Options, Right, Store, Tiding, Watch, Watcher,
+    self, Append, Committed, Completion, Durability, Effect, Options, Right, RoomInfo, Store, Tiding, Watch, Watcher,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -45,8 +45,12 @@ struct Node {
 
 impl Node {
     fn start(redis: &RedisServer) -> Self {
+        Self::start_at(redis.url())
+    }
+
+    fn start_at(url: String) -> Self {
         let ear = Arc::new(Ear::default());
-        Self { store: open(redis.url(), ear.clone()).unwrap_or_else(|fatal| panic!("{fatal}")), ear }
+        Self { store: open(url, ear.clone()).unwrap_or_else(|fatal| panic!("{fatal}")), ear }
     }
 
     fn watch(&self, room: &str) -> Watch {
@@ -97,6 +101,16 @@ fn open(url: String, ear: Arc<Ear>) -> std::result::Result<Store, chinwag::error
 fn make_room(redis: &RedisServer, id: &str) {
     let fields = ["id", id, "name", id, "kind", "public", "epoch", "7", "oldest", "1", "head", "0"];
     redis.ask(&[&["HSET", &format!("chinwag:{{{id}}}:room")], &fields[..]].concat());
+}
+
+/// By which one who may do all but this comes in.
+fn url_without(redis: &RedisServer, what: &str) -> String {
+    permit(redis, &["on", "nopass", "~*", "&*", "+@all", what]);
+    format!("redis://app:any@127.0.0.1:{}", redis.port())
+}
+
+fn permit(redis: &RedisServer, rules: &[&str]) {
+    redis.ask(&[&["ACL", "SETUSER", "app"], rules].concat());
 }
 
 fn block<T>(future: impl Future<Output = T>) -> T {
@@ -215,6 +229,38 @@ fn a_script_that_redis_forgot_is_given_to_it_again() {
 }
 
 #[test]
+fn a_script_that_redis_does_not_take_is_told_to_whoever_posts() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let node = Node::start_at(url_without(&redis, "-script|load"));
+    let Err(Error::Unavailable(words)) = node.append("garden", "a") else { panic!("it is not stored") };
+    assert!(words.contains("permit"), "{words}");
+    permit(&redis, &["+script|load"]);
+    assert_eq!(node.append("garden", "a"), Ok(1));
+}
+
+#[test]
+fn a_notice_that_redis_refuses_is_given_up() {
+    let redis = RedisServer::start();
+    let (one, two) = (Node::start_at(url_without(&redis, "-spublish")), Node::start(&redis));
+    one.store.nodes.join();
+    one.store.nodes.tell("refused".to_owned());
+    until(|| redis.ask(&["INFO", "commandstats"]).contains("cmdstat_spublish:").then_some(()));
+    permit(&redis, &["+spublish"]);
+    one.store.nodes.tell("taken".to_owned());
+    let told = until(|| two.ear.told.lock().unwrap().first().cloned());
+    assert_eq!(told, Tiding::Notice("taken".to_owned()));
+}
+
+#[test]
+fn a_redis_whose_channels_one_may_not_use_is_refused_at_once() {
+    let redis = RedisServer::start();
+    let opened = open(url_without(&redis, "resetchannels"), Arc::default());
+    let words = opened.err().expect("it must not open").to_string();
+    assert!(words.contains("does not let us in"), "{words}");
+}
+
+#[test]
 fn what_is_emptied_leaves_its_place() {
     let redis = RedisServer::start();
     make_room(&redis, "garden");
@@ -230,4 +276,29 @@ fn what_is_emptied_leaves_its_place() {
     node.append_with("garden", "e", Effect::Delete).unwrap();
     assert_eq!(redis.ask(&["KEYS", "chinwag:{garden}:*"]), "");
     assert!(matches!(node.append("garden", "f"), Err(Error::NoRoom(_))));
+}
+
+#[test]
+fn a_deleted_room_is_taken_from_every_list() {
+    let redis = RedisServer::start();
+    let node = Node::start(&redis);
+    let directory = &node.store.directory;
+    let members = || (1..=600).map(|number| (UserId(Uuid::from_u128(number)), MemberRole::Member)).collect();
+    let make = || {
+        let garden = RoomInfo::new("garden".into(), "Garden".into(), RoomKind::Public);
+        block(directory.create_room(garden, members())).unwrap();
+    };
+    let purge = || (0..10).take_while(|_| block(directory.purge()).unwrap()).count();
+    make();
+    node.append_with("garden", "a", Effect::Delete).unwrap();
+    assert_eq!(purge(), 2, "some at a time");
+    assert_eq!(redis.ask(&["KEYS", "*"]), "");
+    make();
+    node.append_with("garden", "a", Effect::Delete).unwrap();
+    make();
+    purge();
+    let ann = UserId(Uuid::from_u128(1));
+    assert_eq!(block(directory.joined(ann, 10)).unwrap().len(), 1, "there is one of this id again");
+    assert_eq!(block(directory.public_rooms("", None, 10)).unwrap().len(), 1);
+    assert_eq!(redis.ask(&["KEYS", "*left*"]), "");
 }
