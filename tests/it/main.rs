@@ -15,6 +15,8 @@ mod classic;
 mod cluster;
 mod crash;
 mod feed;
+mod cut;
+mod failover;
 mod guests;
 mod heartbeat;
 mod history;
