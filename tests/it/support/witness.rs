@@ -142,10 +142,12 @@ impl Reader {
             Err(error) => panic!("the cursor of {} is refused: {error}", self.room),
         }
         while to.is_none_or(|to| self.events.len() < to) {
-            let Ok(event) = next(&mut socket, |frame| frame["type"] == "event").await else {
+            let Ok(event) = next(&mut socket, |frame| frame["type"] == "event" || frame["type"] == "reset").await
+            else {
                 assert!(to.is_none(), "the connection broke after {} of {to:?}", self.events.len());
                 return;
             };
+            assert_eq!(event["type"], "event", "what was read stands, and nobody is put out of a public room");
             assert_eq!(number(&event["seq"]), self.events.len() as u64 + 1, "a gap or a double in {}", self.room);
             self.events.push(event);
         }
