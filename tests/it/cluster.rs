@@ -1,6 +1,5 @@
 //! Two nodes on one Redis: whoever is on one notices nothing of it, and what is done on one holds on the other.
 
-use chinwag::config::Hidden;
 use serde_json::{Value, json};
 
 use crate::support::process::{Process, chinwag};
@@ -13,7 +12,7 @@ async fn two_nodes(redis: &RedisServer) -> (TestServer, TestServer) {
 }
 
 async fn node(redis: &RedisServer) -> TestServer {
-    TestServer::set_up(&["--limits", "off"], |config| config.redis_url = Some(Hidden(redis.url()))).await
+    TestServer::on_redis(redis.url(), &[]).await
 }
 
 /// A moderator, who is signed in at the first node.
@@ -246,4 +245,26 @@ async fn a_session_that_ended_while_a_node_was_cut_off_is_over_when_it_is_back()
     }
     redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     tab.expects_close(4001).await;
+}
+
+/// What append.lua does with an event, but for telling of it.
+const APPEND_UNHEARD: &str = r#"
+local room, log = 'chinwag:{lobby}:room', 'chinwag:{lobby}:log'
+local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+local seq = redis.call('HINCRBY', room, 'head', 1)
+local head = string.gsub(last[2][2], '"id":"%x%x%x%x%x%x%x%x', '"id":"01234567', 1)
+return redis.call('XADD', log, seq .. '-0', 'e', head, 'c', last[2][4])
+"#;
+
+#[tokio::test]
+async fn an_event_of_which_nobody_was_told_is_heard_of() {
+    let redis = RedisServer::start();
+    let server = node(&redis).await;
+    let mut alice = server.guest_in("alice", "lobby").await;
+    let seq = alice.says("lobby", "hello").await;
+    alice.hears("hello").await;
+    assert_eq!(redis.ask(&["EVAL", APPEND_UNHEARD, "0"]), format!("{}-0", seq + 1));
+    assert_eq!(alice.hears("hello").await["seq"], seq + 1);
+    assert_eq!(alice.says("lobby", "on it goes").await, seq + 2);
+    alice.hears("on it goes").await;
 }

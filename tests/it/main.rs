@@ -37,6 +37,7 @@ mod presence;
 mod private_rooms;
 mod providers;
 mod redis;
+mod refused;
 mod resume;
 mod rooms;
 mod stopping;

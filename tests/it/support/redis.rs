@@ -7,10 +7,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chinwag::config::Hidden;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::PATIENCE;
+use super::{PATIENCE, TestServer};
 
 /// Its port, among the options that it is started with.
 pub const PORT: &str = "PORT";
@@ -84,6 +85,11 @@ impl RedisServer {
         ask(self.port, command)
     }
 
+    /// Tells it to be so.
+    pub fn sets(&self, command: &[&str]) {
+        assert_eq!(self.ask(command), "OK", "{command:?}");
+    }
+
     /// Asks again and again, until it says that.
     pub fn until(&self, what: &str, command: &[&str], says: impl Fn(&str) -> bool) {
         until(what, || says(&self.ask(command)));
@@ -100,6 +106,14 @@ impl Drop for RedisServer {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl TestServer {
+    /// A node on the Redis of this URL, where nobody is held up by limits.
+    pub async fn on_redis(url: String, options: &[&str]) -> Self {
+        let options = [&["--limits", "off"], options].concat();
+        Self::set_up(&options, |config| config.redis_url = Some(Hidden(url))).await
     }
 }
 
