@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{Process, chinwag};
 use crate::support::redis::RedisServer;
-use crate::support::{Call, Session, TestServer, number, text};
+use crate::support::{Call, Session, TestServer, in_time, number, text};
 
 /// Two nodes, where nobody is held up by limits.
 async fn two_nodes(redis: &RedisServer) -> (TestServer, TestServer) {
@@ -267,4 +267,43 @@ async fn an_event_of_which_nobody_was_told_is_heard_of() {
     assert_eq!(alice.hears("hello").await["seq"], seq + 1);
     assert_eq!(alice.says("lobby", "on it goes").await, seq + 2);
     alice.hears("on it goes").await;
+}
+
+#[tokio::test]
+async fn whose_node_stops_goes_on_at_another_where_they_were() {
+    let redis = RedisServer::start();
+    let (one, mut two) = two_nodes(&redis).await;
+    let mut alice = one.guest_in("alice", "lobby").await;
+    let (session, mut bob) = two.signed_in("bob").await;
+    let epoch = bob.subscribes("lobby").await["epoch"].clone();
+    let seq = alice.says("lobby", "before").await;
+    bob.hears("before").await;
+    let (stopped, ()) = tokio::join!(two.stop(), bob.expects_close(1001));
+    stopped.expect("a clean stop");
+    alice.says("lobby", "meanwhile").await;
+    let mut bob = session.at(&one).connects().await;
+    bob.resumes("lobby", &epoch, seq).await;
+    assert_eq!(bob.hears("meanwhile").await["seq"], seq + 1);
+    bob.says("lobby", "here again").await;
+    bob.hears("here again").await;
+}
+
+#[tokio::test]
+async fn where_redis_was_emptied_people_can_talk_again() {
+    let redis = RedisServer::start();
+    let (one, two) = two_nodes(&redis).await;
+    let mut alice = one.guest_in("alice", "lobby").await;
+    alice.says("lobby", "lost").await;
+    alice.hears("lost").await;
+    redis.ask(&["FLUSHALL"]);
+    let post = alice.post("lobby", "anew");
+    let taken = async { while alice.ask(post.clone()).await.is_err() {} };
+    in_time("another lobby", taken).await;
+    alice.subscribes_to_last("lobby", 10).await;
+    alice.hears("anew").await;
+    let mut bob = two.guest("bob").await;
+    bob.subscribes_to_last("lobby", 10).await;
+    bob.hears("anew").await;
+    bob.says("lobby", "so be it").await;
+    alice.hears("so be it").await;
 }

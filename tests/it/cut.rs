@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::support::TestServer;
 use crate::support::play::{DURABLE, Play, Stage};
 use crate::support::proxy::{Proxy, Way};
 use crate::support::redis::{RedisServer, until};
@@ -93,4 +94,39 @@ async fn nothing_is_lost_when_the_way_to_redis_is_slow() {
     play.goes_on(|stage| stage.store.proxy.delays(Duration::from_millis(50))).await;
     play.goes_on(|stage| stage.store.proxy.hangs_up()).await;
     play.everything_is_there().await;
+}
+
+#[tokio::test]
+async fn who_is_there_is_seen_again_after_a_cut_longer_than_the_nodes_lease() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::before(redis.port());
+    let one = TestServer::on_redis(redis.url(), &[]).await;
+    let leases = || redis.ask(&["--scan", "--pattern", "{chinwag}:node:*"]);
+    let leases_before = leases();
+    let two = TestServer::on_redis(proxy.url(), &[]).await;
+    let mut alice = one.guest_in("alice", "lobby").await;
+    let mut bob = two.guest_in("bob", "lobby").await;
+    alice.sees_joined("bob").await;
+    bob.sees_presence("alice", |push| push["count"] == 2).await;
+    proxy.shuts();
+    assert_eq!(bob.next_push("store").await["away"], true);
+    // It would end by itself, which takes up to 20 seconds.
+    for lease in leases().lines().filter(|lease| !leases_before.contains(lease)) {
+        redis.ask(&["DEL", lease]);
+    }
+    alice.sees_left(&bob.id).await;
+    let dave = one.guest_in("dave", "lobby").await;
+    alice.sees_joined("dave").await;
+    let erin = one.guest_in("erin", "lobby").await;
+    alice.sees_joined("erin").await;
+    dave.leaves().await;
+    proxy.lets_through();
+    assert_eq!(bob.next_push("store").await["away"], false);
+    bob.sees_joined("erin").await;
+    alice.sees_joined("bob").await;
+    alice.says("lobby", "there you are").await;
+    bob.hears("there you are").await;
+    let mut last = two.guest_in("frank", "lobby").await;
+    assert_eq!(last.sees_present("lobby").await, ["alice", "bob", "erin", "frank"]);
+    drop(erin);
 }

@@ -2,7 +2,7 @@
 //! comes back behind it. What was acknowledged is there, as docs/operating.md promises of its settings.
 
 use crate::support::play::{DURABLE, Play};
-use crate::support::redis::{RedisServer, Sentinel, until};
+use crate::support::redis::{RedisServer, Sentinel, documented_user, until};
 
 /// A primary that nobody follows takes nothing.
 const FOLLOWED: [&str; 4] = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"];
@@ -15,7 +15,7 @@ struct Replicated {
 
 impl Replicated {
     fn start() -> Self {
-        let options = [&DURABLE[..], &FOLLOWED].concat();
+        let options = [&DURABLE[..], &FOLLOWED, &["--user"], &documented_user()].concat();
         let primary = RedisServer::with(&options);
         let replicas = [primary.followed(&options), primary.followed(&options)];
         let sentinel = Sentinel::over(&primary, replicas.len());

@@ -73,3 +73,10 @@ async fn nothing_is_lost_when_nodes_are_replaced_one_after_the_other() {
     .await;
     play.everything_is_there().await;
 }
+
+#[tokio::test]
+async fn five_nodes_tell_the_same_in_one_order() {
+    let mut play = Play::new(5, &DURABLE).await;
+    play.goes_on(|_| {}).await;
+    play.everything_is_there().await;
+}

@@ -1,6 +1,7 @@
 //! Coming in by a provider: the whole way there and back, what is refused on it, and who may come in at its end.
 
 use chinwag::chat::provider::ProviderSettings;
+use chinwag::config::Hidden;
 use chinwag::ops::owner_link;
 use chinwag::store::{Durability, Options};
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::TestServer;
 use crate::support::browser::Browser;
 use crate::support::provider::{ANN, Manner, Person, StubProvider};
+use crate::support::redis::RedisServer;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -128,6 +130,29 @@ async fn nobody_comes_back_who_has_not_left() {
     let back = ann.agrees(&stub, "/auth/oidc").await;
     assert_eq!(ann.comes_back(&back).await, "/");
     assert_eq!(ann.comes_back(&back).await, problem("state"));
+}
+
+#[tokio::test]
+async fn who_leaves_by_one_node_comes_back_by_another() {
+    let (redis, stub) = (RedisServer::start(), StubProvider::start().await);
+    let node = async || {
+        TestServer::set_up(&["--fetch-private", &stub.host()], |config| {
+            config.providers = vec![stub.oidc(), stub.github()];
+            config.redis_url = Some(Hidden(redis.url()));
+        })
+        .await
+    };
+    let (one, two) = (node().await, node().await);
+    for path in ["/auth/oidc", "/auth/github"] {
+        let mut ann = one.browser();
+        let back = ann.agrees(&stub, path).await;
+        let mut ann = ann.at(&two);
+        assert_eq!(ann.comes_back(&back).await, "/");
+        assert!(ann.me().await["name"].as_str().unwrap().starts_with("Ann Lee"));
+        let mut ann = ann.at(&one);
+        assert_eq!(ann.comes_back(&back).await, problem("state"), "it is used up");
+        assert!(ann.me().await["name"].as_str().unwrap().starts_with("Ann Lee"));
+    }
 }
 
 #[tokio::test]

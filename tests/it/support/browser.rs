@@ -35,6 +35,11 @@ impl Browser {
         Self { led_by: ("Referer", url.to_owned()), ..self }
     }
 
+    /// A balancer leads it to this node from now on.
+    pub fn at(self, server: &TestServer) -> Self {
+        Self { server: server.addr, ..self }
+    }
+
     /// With somebody's session.
     pub fn of(mut self, token: &str) -> Self {
         self.cookies.insert("chinwag_session".to_owned(), token.to_owned());

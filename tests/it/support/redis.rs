@@ -53,6 +53,11 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// For the user that the document gives, which must have been made.
+    pub fn url_as_documented(&self) -> String {
+        format!("redis://{AS_DOCUMENTED}127.0.0.1:{}", self.port)
+    }
+
     /// Kills it without a word, as a crash would.
     pub fn kill(&mut self) {
         self.child.kill().expect("it is ours");
@@ -117,6 +122,16 @@ impl TestServer {
     }
 }
 
+/// The user that docs/operating.md gives to the nodes, by the name and password with which it gives it.
+pub fn documented_user() -> Vec<&'static str> {
+    let document = include_str!("../../../docs/operating.md");
+    let line = document.lines().find_map(|line| line.trim().strip_prefix("ACL SETUSER "));
+    line.expect("the document says how to make a user").split(' ').collect()
+}
+
+/// What stands before the host in the URL of that user.
+pub const AS_DOCUMENTED: &str = "chinwag:SECRET@";
+
 /// Who watches a primary and its replicas, and puts one of them in its place when it is gone.
 pub struct Sentinel {
     port: u16,
@@ -146,8 +161,9 @@ impl Sentinel {
         sentinel
     }
 
+    /// For the user that the document gives.
     pub fn url(&self) -> String {
-        format!("redis+sentinel://127.0.0.1:{}/chat", self.port)
+        format!("redis+sentinel://{AS_DOCUMENTED}127.0.0.1:{}/chat", self.port)
     }
 
     /// The port of who is the primary now.
