@@ -91,6 +91,19 @@ async fn what_no_replica_has_is_not_acknowledged() {
     assert_eq!(history(&mut alice).await, ["before", "meanwhile"]);
 }
 
+#[tokio::test]
+async fn what_was_sent_before_is_not_acknowledged_again_by_a_primary_without_its_replicas() {
+    let redis = RedisServer::start();
+    let server = TestServer::on_redis(redis.url(), &[]).await;
+    let mut alice = server.guest("alice").await;
+    let post = alice.post("lobby", "hello");
+    let seq = alice.asks(post.clone()).await["seq"].clone();
+    redis.sets(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    alice.is_refused(post.clone(), "unavailable").await;
+    redis.sets(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    assert_eq!(alice.asks(post).await["seq"], seq);
+}
+
 async fn node(redis: &RedisServer) -> TestServer {
     TestServer::on_redis(redis.url(), &["--redis-wait", "1"]).await
 }

@@ -221,6 +221,8 @@ local function append(at)
   local by_key = prefix .. 'by:' .. author
   local before = txn_id ~= '' and redis.call('HGET', by_key, txn_id)
   if before then
+    -- Written once more: it is acknowledged again only by a primary that may write, and WAIT waits for it again.
+    redis.call('HSET', by_key, txn_id, before)
     return -tonumber(before)
   end
   local refused, wait = refusal(author, ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]))
