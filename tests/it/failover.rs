@@ -14,8 +14,8 @@ struct Replicated {
 }
 
 impl Replicated {
-    fn start() -> Self {
-        let options = [&DURABLE[..], &FOLLOWED, &["--user"], &documented_user()].concat();
+    fn start(options: &[&str]) -> Self {
+        let options = [&DURABLE[..], options, &["--user"], &documented_user()].concat();
         let primary = RedisServer::with(&options);
         let replicas = [primary.followed(&options), primary.followed(&options)];
         let sentinel = Sentinel::over(&primary, replicas.len());
@@ -26,6 +26,19 @@ impl Replicated {
     fn primary(&self) -> &RedisServer {
         let port = self.sentinel.primary();
         self.servers.iter().find(|server| server.port() == port).expect("one of ours")
+    }
+
+    /// The replicas hear no more, while the primary goes on for itself, until it has so many more messages.
+    fn falls_behind(&self, by: u64) {
+        let primary = self.primary();
+        let replicas = || self.servers.iter().filter(|server| server.port() != primary.port());
+        replicas().for_each(RedisServer::pause);
+        primary.ask(&["CLIENT", "KILL", "TYPE", "replica"]);
+        let head = || primary.ask(&["HGET", "chinwag:{lobby}:room", "head"]).parse::<u64>().expect("a seq");
+        let before = head();
+        until("it has messages that no replica has", || head() >= before + by);
+        primary.pause();
+        replicas().for_each(RedisServer::resume);
     }
 
     /// The primary stands still until another is what it was and has all the nodes.
@@ -54,10 +67,24 @@ impl Replicated {
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_when_a_replica_takes_over() {
-    let redis = Replicated::start();
+    let redis = Replicated::start(&FOLLOWED);
     let urls = vec![redis.sentinel.url(); 2];
     let mut play = Play::on(redis, urls, &["--redis-wait", "1"]).await;
     play.goes_on(|stage| stage.store.fails_over(2)).await;
     play.goes_on(|stage| stage.store.is_one_again()).await;
+    play.everything_is_there().await;
+}
+
+#[tokio::test]
+async fn what_no_replica_had_was_never_acknowledged() {
+    let redis = Replicated::start(&[]);
+    let urls = vec![redis.sentinel.url(); 2];
+    let mut play = Play::on(redis, urls, &["--redis-wait", "1"]).await;
+    play.may_lose_the_rest();
+    play.goes_on(|stage| {
+        stage.store.falls_behind(20);
+        stage.store.fails_over(2);
+    })
+    .await;
     play.everything_is_there().await;
 }

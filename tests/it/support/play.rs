@@ -94,6 +94,11 @@ impl<S: Send + 'static> Play<S> {
         let ((), _, _) = tokio::join!(events, join_all(posting), join_all(reading));
     }
 
+    /// What was delivered and not acknowledged may be lost.
+    pub fn may_lose_the_rest(&mut self) {
+        self.readers.iter_mut().for_each(|reader| reader.may_begin_anew = true);
+    }
+
     /// All that was posted, asked of each node.
     pub async fn everything_is_there(mut self) {
         let stage = self.stage.expect("it is over");

@@ -124,22 +124,20 @@ pub struct Reader {
     pub room: String,
     pub epoch: Option<String>,
     pub events: Vec<Value>,
+    /// The log may begin another life: something may be lost that nobody was promised.
+    pub may_begin_anew: bool,
 }
 
 impl Reader {
     pub fn new(room: &str) -> Self {
-        Self { room: room.to_owned(), epoch: None, events: Vec::new() }
+        Self { room: room.to_owned(), epoch: None, events: Vec::new(), may_begin_anew: false }
     }
 
     /// Up to this seq, or until the connection breaks.
     pub async fn reads(&mut self, addr: SocketAddr, to: Option<usize>) {
         let Ok(mut socket) = open(addr, None).await else { return };
-        match self.subscribe(&mut socket).await {
-            Ok(Some(())) => {}
-            Ok(None) => return,
-            // A node that cannot reach its store makes no room live; it may be asked later.
-            Err(error) if to.is_none() && error["code"] == "unavailable" => return,
-            Err(error) => panic!("the cursor of {} is refused: {error}", self.room),
+        if !self.goes_on(&mut socket, to).await {
+            return;
         }
         while to.is_none_or(|to| self.events.len() < to) {
             let Ok(event) = next(&mut socket, |frame| frame["type"] == "event" || frame["type"] == "reset").await
@@ -147,10 +145,35 @@ impl Reader {
                 assert!(to.is_none(), "the connection broke after {} of {to:?}", self.events.len());
                 return;
             };
-            assert_eq!(event["type"], "event", "what was read stands, and nobody is put out of a public room");
+            if event["type"] == "reset" {
+                self.begins_anew(&event);
+                if !self.goes_on(&mut socket, to).await {
+                    return;
+                }
+                continue;
+            }
             assert_eq!(number(&event["seq"]), self.events.len() as u64 + 1, "a gap or a double in {}", self.room);
             self.events.push(event);
         }
+    }
+
+    /// Whether it reads on from where it stopped.
+    async fn goes_on(&mut self, socket: &mut Socket, to: Option<usize>) -> bool {
+        loop {
+            match self.subscribe(socket).await {
+                Ok(subscribed) => return subscribed.is_some(),
+                // A node that cannot reach its store makes no room live; it may be asked later.
+                Err(error) if to.is_none() && error["code"] == "unavailable" => return false,
+                Err(error) if error["code"] == "reset" => self.begins_anew(&error),
+                Err(error) => panic!("the cursor of {} is refused: {error}", self.room),
+            }
+        }
+    }
+
+    fn begins_anew(&mut self, reset: &Value) {
+        assert!(self.may_begin_anew, "what was read stands, and nobody is put out of {}: {reset}", self.room);
+        self.epoch = None;
+        self.events.clear();
     }
 
     /// From where it stopped. None where the connection broke.
