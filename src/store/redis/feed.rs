@@ -258,7 +258,10 @@ impl Runner {
 
     fn refuse(&mut self, job: Job, error: &Error) {
         match job {
-            Job::Append(post) => post.refuse(error.clone()),
+            Job::Append(post) => {
+                post.refuse(error.clone());
+                self.known.commit();
+            }
             Job::Watch(_, asking) => drop(asking.send(Err(error.clone()))),
             Job::Unwatch(room) => drop(self.known.unwatch(&room)),
             Job::Follow(room) => drop(self.follow(room)),

@@ -77,7 +77,7 @@ impl Known {
             // These are stored, whatever else is missing.
             self.out.receipts.extend(room.owed.drain(..).map(|(_, receipt)| receipt));
         }
-        self.flush();
+        self.commit();
     }
 
     /// Forgets what nobody watches and was not heard of for long.
@@ -274,8 +274,13 @@ impl Known {
     /// Lets the watcher hear what has come together.
     pub fn flush(&mut self) {
         if !self.out.announcements.is_empty() || !self.out.receipts.is_empty() {
-            self.watcher.committed(std::mem::take(&mut self.out));
+            self.commit();
         }
+    }
+
+    /// Even where nothing waits: whose post was refused by itself hears of it when others are woken.
+    pub fn commit(&mut self) {
+        self.watcher.committed(std::mem::take(&mut self.out));
     }
 
     fn answer_watchers(&mut self, id: &RoomId) {
