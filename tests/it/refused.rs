@@ -30,6 +30,26 @@ async fn a_replica_takes_no_post() {
 }
 
 #[tokio::test]
+async fn a_node_whose_redis_has_become_a_replica_waits_until_it_is_none() {
+    let redis = RedisServer::start();
+    let server = TestServer::on_redis(redis.url(), &[]).await;
+    let mut alice = server.guest("alice").await;
+    alice.says("lobby", "before").await;
+    redis.sets(&["REPLICAOF", "127.0.0.1", "1"]);
+    let post = alice.post("lobby", "hello");
+    alice.is_refused(post.clone(), "unavailable").await;
+    assert_eq!(alice.next_push("store").await["away"], true);
+    for _ in 0..100 {
+        alice.is_refused(post.clone(), "unavailable").await;
+    }
+    alice.heard_no("store");
+    assert_eq!(server.get("/ready").await.status, 503);
+    redis.sets(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(alice.next_push("store").await["away"], false);
+    alice.asks(post).await;
+}
+
+#[tokio::test]
 async fn a_redis_that_cannot_write_to_its_disk_takes_no_post() {
     // A directory stands where the snapshot should.
     let in_its_way = |redis: &RedisServer| {

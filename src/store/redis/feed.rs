@@ -25,7 +25,7 @@ use super::news::{self, Header, News};
 use super::nodes::Peers;
 use super::room_key;
 use super::source::Source;
-use super::worth::Settings;
+use super::worth::{self, Settings};
 use crate::error::{Error, Result};
 use crate::protocol::{Epoch, RoomId, Seq};
 use crate::store::{Answer, Append, Receipt, Tiding, Watch, Watcher};
@@ -235,7 +235,8 @@ impl Runner {
             let mut pause = Duration::from_millis(20);
             loop {
                 match Connected::new(&source).await {
-                    Ok(connected) => return connected,
+                    Ok(connected) if !is_replica(connected.redis.clone()).await => return connected,
+                    Ok(_) => tracing::debug!("this Redis is a replica just now"),
                     Err(error) => tracing::debug!(%error, "cannot reach Redis"),
                 }
                 tokio::time::sleep(pause).await;
@@ -611,6 +612,12 @@ impl Runner {
             None => return,
         });
     }
+}
+
+/// One that does not let us ask is taken for a primary.
+async fn is_replica(mut redis: MultiplexedConnection) -> bool {
+    let info: RedisResult<String> = redis::cmd("INFO").arg("replication").query_async(&mut redis).await;
+    info.is_ok_and(|info| worth::field::<String>(&info, "role").as_deref() == Some("slave"))
 }
 
 /// Where an error leaves the connection.
