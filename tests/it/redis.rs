@@ -177,3 +177,19 @@ async fn the_user_that_the_document_gives_may_do_all_that_nodes_do() {
     assert!(one.get("/health").await.text().contains("appendfsync everysec"), "it may ask for the settings");
     assert_eq!(redis.ask(&["ACL", "LOG"]), "");
 }
+
+#[tokio::test]
+async fn a_user_who_may_not_ask_for_settings_will_do() {
+    let redis = RedisServer::start();
+    redis.sets(&[&["ACL", "SETUSER"][..], &documented_user(), &["-info", "-config|get"]].concat());
+    let node = TestServer::on_redis(redis.url_as_documented(), &[]).await;
+    let mut alice = node.guest_in("alice", "lobby").await;
+    alice.says("lobby", "hello").await;
+    alice.hears("hello").await;
+    assert!(node.get("/health").await.text().contains("its settings cannot be read"));
+    redis.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    assert_eq!(alice.next_push("store").await["away"], true);
+    assert_eq!(alice.next_push("store").await["away"], false);
+    alice.says("lobby", "here again").await;
+}

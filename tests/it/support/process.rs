@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::PATIENCE;
@@ -33,6 +34,8 @@ pub struct Process {
     pub addr: SocketAddr,
     child: Child,
     stdout: BufReader<ChildStdout>,
+    /// Reads its log all the time, so that it never waits for us to read. None once that was asked for.
+    log: Option<JoinHandle<String>>,
     /// What it has printed so far.
     pub printed: Vec<String>,
 }
@@ -48,11 +51,15 @@ impl Process {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let log = thread::spawn(move || std::io::read_to_string(&mut stderr).expect("its log is UTF-8"));
         let mut printed = Vec::new();
         let addr = loop {
             let mut line = String::new();
             let length = stdout.read_line(&mut line).expect("its output can be read");
-            assert_ne!(length, 0, "{command:?} does not start: {:?}", child.wait_with_output());
+            if length == 0 {
+                panic!("{command:?} does not start: {:?}", log.join());
+            }
             let addr = line.trim().strip_prefix("Chinwag is open at http://").and_then(|addr| addr.parse().ok());
             printed.push(line.trim().to_owned());
             if let Some(addr) = addr {
@@ -62,7 +69,7 @@ impl Process {
         let mut worth = String::new();
         stdout.read_line(&mut worth).expect("its output can be read");
         printed.push(worth.trim().to_owned());
-        Self { addr, child, stdout, printed }
+        Self { addr, child, stdout, log: Some(log), printed }
     }
 
     pub fn id(&self) -> u32 {
@@ -89,11 +96,9 @@ impl Process {
 
     /// Waits for its end.
     pub fn end(mut self) -> (ExitStatus, String) {
-        // Read beside the waiting, so that it never waits for us to read.
-        let mut stderr = self.child.stderr.take().expect("it is piped");
-        let reading = std::thread::spawn(move || std::io::read_to_string(&mut stderr).expect("its log is UTF-8"));
         let status = wait(&mut self.child).expect("it ends when told to");
-        (status, reading.join().expect("reading does not panic"))
+        let log = self.log.take().expect("it ends once");
+        (status, log.join().expect("reading does not panic"))
     }
 
     /// The next line that it prints.
@@ -109,6 +114,12 @@ impl Drop for Process {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // It may say why the test fails.
+        if thread::panicking()
+            && let Some(Ok(log)) = self.log.take().map(JoinHandle::join)
+        {
+            eprintln!("the log of {}:\n{log}", self.addr);
+        }
     }
 }
 
@@ -117,7 +128,7 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match child.try_wait().expect("it is ours") {
-            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            None if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
             ended => return ended,
         }
     }
