@@ -1,5 +1,6 @@
 //! Two nodes on one Redis: whoever is on one notices nothing of it, and what is done on one holds on the other.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::process::{Process, chinwag};
@@ -306,4 +307,18 @@ async fn where_redis_was_emptied_people_can_talk_again() {
     bob.hears("anew").await;
     bob.says("lobby", "so be it").await;
     alice.hears("so be it").await;
+}
+
+#[tokio::test]
+async fn while_redis_stands_still_nobody_waits_for_all_the_others() {
+    let redis = RedisServer::start();
+    let server = node(&redis).await;
+    let ann = server.register("ann").await;
+    redis.pause();
+    let asked = (0..20).map(|_| async { ann.get("/api/session").await.status });
+    assert_eq!(in_time("all to be refused", join_all(asked)).await, [503; 20]);
+    // The connection is given up by now, and nobody gets another.
+    let asked = (0..20).map(|_| async { ann.get("/api/session").await.status });
+    assert_eq!(in_time("all to be refused again", join_all(asked)).await, [503; 20]);
+    redis.resume();
 }

@@ -111,15 +111,20 @@ impl Inner {
         }
     }
 
-    /// The connection that stands, or a new one. Who comes meanwhile waits for the same.
+    /// The connection that stands, or a new one. Who comes meanwhile waits for the same, but not for one attempt after
+    /// the other.
     async fn connected(&self) -> RedisResult<MultiplexedConnection> {
-        let mut standing = self.connection.lock().await;
-        if let Some(connection) = &*standing {
-            return Ok(connection.clone());
-        }
-        let connection = self.source.connect(&config()).await?;
-        *standing = Some(connection.clone());
-        Ok(connection)
+        let connected = async {
+            let mut standing = self.connection.lock().await;
+            if let Some(connection) = &*standing {
+                return Ok(connection.clone());
+            }
+            let connection = self.source.connect(&config()).await?;
+            *standing = Some(connection.clone());
+            Ok(connection)
+        };
+        let late = |_| Err((ErrorKind::Io, "it does not answer").into());
+        tokio::time::timeout(CONNECT_TIME, connected).await.unwrap_or_else(late)
     }
 }
 
