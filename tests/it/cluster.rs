@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::process::{Process, chinwag};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, until};
 use crate::support::{Call, Session, TestServer, in_time, number, text};
 
 /// Two nodes, where nobody is held up by limits.
@@ -321,4 +321,22 @@ async fn while_redis_stands_still_nobody_waits_for_all_the_others() {
     let asked = (0..20).map(|_| async { ann.get("/api/session").await.status });
     assert_eq!(in_time("all to be refused again", join_all(asked)).await, [503; 20]);
     redis.resume();
+}
+
+#[tokio::test]
+async fn a_node_that_connects_again_leaves_all_its_connections() {
+    let redis = RedisServer::start();
+    let server = node(&redis).await;
+    let mut alice = server.guest_in("alice", "lobby").await;
+    let connections = || {
+        let list = redis.ask(&["CLIENT", "LIST", "TYPE", "normal"]);
+        list.lines().map(|line| line.split(' ').next().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    let before = connections();
+    // The one by which it hears. It may have been another server's all the time.
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    assert_eq!(alice.next_push("store").await["away"], true);
+    assert_eq!(alice.next_push("store").await["away"], false);
+    server.get("/api/rooms/lobby/messages").await;
+    until("the other is left, too", || !connections().iter().any(|id| before.contains(id)));
 }

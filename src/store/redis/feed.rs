@@ -211,6 +211,8 @@ impl Runner {
                 Some(new) => connected = new,
                 None => break,
             }
+            // The link may be with a primary that stood still and has been replaced, and hear nothing of it.
+            self.source.doubt();
             again = true;
         }
         self.jobs.close();

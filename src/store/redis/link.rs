@@ -29,7 +29,8 @@ struct Inner {
     source: Arc<Source>,
     /// Of the store's own thread: who asks may run on any, or on none.
     runtime: Handle,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    /// With the doubts that there were when it was made.
+    connection: Mutex<Option<(u64, MultiplexedConnection)>>,
     closed: AtomicBool,
 }
 
@@ -116,11 +117,12 @@ impl Inner {
     async fn connected(&self) -> RedisResult<MultiplexedConnection> {
         let connected = async {
             let mut standing = self.connection.lock().await;
-            if let Some(connection) = &*standing {
+            let doubts = self.source.doubts();
+            if let Some((_, connection)) = standing.as_ref().filter(|(then, _)| *then == doubts) {
                 return Ok(connection.clone());
             }
             let connection = self.source.connect(&config()).await?;
-            *standing = Some(connection.clone());
+            *standing = Some((doubts, connection.clone()));
             Ok(connection)
         };
         let late = |_| Err((ErrorKind::Io, "it does not answer").into());

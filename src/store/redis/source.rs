@@ -1,6 +1,8 @@
 //! Where connections to Redis come from: the one server of the URL, or whichever Sentinel says is the primary now. It
 //! must not know what a connection is for.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use futures_util::future::select_ok;
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
@@ -15,7 +17,12 @@ use crate::error::Fatal;
 const SENTINEL: &str = "redis+sentinel://";
 const SENTINEL_PORT: u16 = 26_379;
 
-pub(super) enum Source {
+pub(super) struct Source {
+    place: Place,
+    doubts: AtomicU64,
+}
+
+enum Place {
     One(Box<Client>),
     /// Sentinels are asked anew for each connection, side by side: one that does not answer keeps nobody waiting.
     Sentinels(Vec<Mutex<SentinelClient>>),
@@ -25,18 +32,30 @@ impl Source {
     pub fn new(url: &str) -> Result<Self, Fatal> {
         // Nobody else may have said whose cryptography is used; where somebody has, theirs is.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let source = match url.strip_prefix(SENTINEL) {
-            Some(rest) => sentinels(rest).map(|clients| Self::Sentinels(clients.into_iter().map(Mutex::new).collect())),
-            None => server(url).and_then(|info| Client::open(info).ok()).map(|client| Self::One(Box::new(client))),
+        let place = match url.strip_prefix(SENTINEL) {
+            Some(rest) => {
+                sentinels(rest).map(|clients| Place::Sentinels(clients.into_iter().map(Mutex::new).collect()))
+            }
+            None => server(url).and_then(|info| Client::open(info).ok()).map(|client| Place::One(Box::new(client))),
         };
-        source.ok_or(Fatal::RedisUrl)
+        Ok(Self { place: place.ok_or(Fatal::RedisUrl)?, doubts: AtomicU64::new(0) })
+    }
+
+    /// Whatever was connected before may be connected to a server that is the primary no more.
+    pub fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that was said: to be noted before connecting.
+    pub fn doubts(&self) -> u64 {
+        self.doubts.load(Ordering::Acquire)
     }
 
     pub async fn connect(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
         let connect = async {
-            let client = match self {
-                Self::One(client) => (**client).clone(),
-                Self::Sentinels(sentinels) => {
+            let client = match &self.place {
+                Place::One(client) => (**client).clone(),
+                Place::Sentinels(sentinels) => {
                     let ask = async |sentinel: &Mutex<SentinelClient>| sentinel.lock().await.async_get_client().await;
                     select_ok(sentinels.iter().map(|sentinel| Box::pin(ask(sentinel)))).await?.0
                 }
