@@ -57,9 +57,7 @@ impl Process {
         let addr = loop {
             let mut line = String::new();
             let length = stdout.read_line(&mut line).expect("its output can be read");
-            if length == 0 {
-                panic!("{command:?} does not start: {:?}", log.join());
-            }
+            assert!(length > 0, "{command:?} does not start: {:?}", log.join());
             let addr = line.trim().strip_prefix("Chinwag is open at http://").and_then(|addr| addr.parse().ok());
             printed.push(line.trim().to_owned());
             if let Some(addr) = addr {
