@@ -1,5 +1,6 @@
 //! The store on Redis as a node hears it: what gets lost on the way is found, and what Redis loses is not passed over.
 
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use chinwag::store::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, Sentinel};
 
 /// Notes what it hears.
 #[derive(Default)]
@@ -301,4 +302,17 @@ fn a_deleted_room_is_taken_from_every_list() {
     assert_eq!(block(directory.joined(ann, 10)).unwrap().len(), 1, "there is one of this id again");
     assert_eq!(block(directory.public_rooms("", None, 10)).unwrap().len(), 1);
     assert_eq!(redis.ask(&["KEYS", "*left*"]), "");
+}
+
+#[test]
+fn sentinels_that_do_not_answer_keep_nobody_waiting() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let sentinel = Sentinel::over(&redis, 0);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let others = format!("127.0.0.1:{},", silent.local_addr().unwrap().port()).repeat(8);
+    let url = sentinel.url();
+    let (_, place) = url.rsplit_once('@').unwrap();
+    let node = Node::start_at(format!("redis+sentinel://{others}{place}"));
+    assert_eq!(node.append("garden", "a"), Ok(1));
 }
