@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::process::{Process, chinwag};
 use crate::support::redis::{PORT, RedisServer, documented_user};
-use crate::support::{Call, TestServer};
+use crate::support::{Call, TestServer, in_time};
 
 fn started(url: &str, arguments: &[&str]) -> Output {
     let data = TempDir::new().expect("a temporary directory");
@@ -192,4 +192,14 @@ async fn a_user_who_may_not_ask_for_settings_will_do() {
     assert_eq!(alice.next_push("store").await["away"], true);
     assert_eq!(alice.next_push("store").await["away"], false);
     alice.says("lobby", "here again").await;
+}
+
+#[tokio::test]
+async fn what_an_acknowledgement_is_worth_is_said_anew_when_a_replica_follows() {
+    let redis = RedisServer::start();
+    let server = TestServer::on_redis(redis.url(), &[]).await;
+    assert!(server.get("/health").await.text().contains("no replica follows it now"));
+    let _replica = redis.followed(&[]);
+    let said = async { while !server.get("/health").await.text().contains("replicas that follow it now: 1") {} };
+    in_time("the replica to be told of", said).await;
 }

@@ -32,6 +32,8 @@ use crate::store::{Answer, Append, Receipt, Tiding, Watch, Watcher};
 
 /// How often it is asked where the watched rooms stand.
 const HEADS_EVERY: Duration = Duration::from_secs(2);
+/// How often it is asked what an acknowledgement is worth: replicas come and go.
+const WORTH_EVERY: Duration = Duration::from_secs(5);
 /// Between two attempts to connect, at most.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long replicas may take, in milliseconds.
@@ -119,6 +121,7 @@ enum Reply {
     Checked(RoomId, Option<(Epoch, Seq)>, RedisResult<Option<Found>>),
     Page(RoomId, RedisResult<Option<Page>>),
     Guests(RoomId, RedisResult<Guests>),
+    Settings(Settings),
     Nothing(RedisResult<()>),
 }
 
@@ -138,6 +141,8 @@ pub(super) struct Runner {
     watcher: Arc<dyn Watcher>,
     peers: Arc<Peers>,
     worth: Arc<Mutex<String>>,
+    /// What was refused is not asked for again, since Redis keeps a list of what it refused.
+    may_ask_worth: bool,
     feed: Feed,
     jobs: mpsc::UnboundedReceiver<Job>,
     script: Script,
@@ -173,6 +178,7 @@ impl Runner {
             watcher: watcher.clone(),
             peers,
             worth,
+            may_ask_worth: true,
             feed,
             jobs,
             script: Script::new(APPEND),
@@ -196,7 +202,8 @@ impl Runner {
         let mut again = false;
         loop {
             let since = Instant::now();
-            *self.worth.lock() = Settings::ask(&mut connected.redis).await.worth(self.wait);
+            let settings = Settings::ask(connected.redis.clone()).await;
+            self.note(&settings);
             if let Err(Lost) = self.serve(&mut connected, again).await {
                 tracing::warn!("the connection to Redis is lost");
             }
@@ -281,7 +288,9 @@ impl Runner {
             self.watcher.told(Tiding::Back);
         }
         let mut heads = tokio::time::interval_at(tokio::time::Instant::now() + HEADS_EVERY, HEADS_EVERY);
+        let mut worth = tokio::time::interval_at(tokio::time::Instant::now() + WORTH_EVERY, WORTH_EVERY);
         heads.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        worth.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 job = self.jobs.recv() => self.take(job.unwrap_or(Job::Close), &redis),
@@ -292,6 +301,10 @@ impl Runner {
                     self.handle(reply, &redis)?;
                 }
                 _ = heads.tick() => self.ask_heads(&redis),
+                _ = worth.tick(), if self.may_ask_worth => {
+                    let asked = Settings::ask(redis.clone());
+                    self.tasks.push(Box::pin(async { Reply::Settings(asked.await) }));
+                }
             }
             self.hear_all(connected, &redis)?;
             while let Ok(job) = self.jobs.try_recv() {
@@ -427,6 +440,11 @@ impl Runner {
         }));
     }
 
+    fn note(&mut self, settings: &Settings) {
+        *self.worth.lock() = settings.worth(self.wait);
+        self.may_ask_worth = settings.can_be_read();
+    }
+
     fn ask_heads(&mut self, redis: &MultiplexedConnection) {
         self.known.forget();
         let live: Vec<_> = self.known.live().cloned().collect();
@@ -510,6 +528,7 @@ impl Runner {
                 self.ask(id, ask, redis);
             }
             Reply::Guests(id, Ok(guests)) => self.pending.found(&id, guests),
+            Reply::Settings(settings) => self.note(&settings),
             Reply::Nothing(Ok(())) => {}
             Reply::Heads(_, Err(error))
             | Reply::Checked(_, _, Err(error))

@@ -13,12 +13,17 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub async fn ask(redis: &mut MultiplexedConnection) -> Self {
+    pub async fn ask(mut redis: MultiplexedConnection) -> Self {
         let mut config = redis::cmd("CONFIG");
         config.arg("GET").arg(&["appendonly", "appendfsync", "min-replicas-to-write"]);
-        let config: RedisResult<HashMap<String, String>> = config.query_async(redis).await;
-        let replication: RedisResult<String> = redis::cmd("INFO").arg("replication").query_async(redis).await;
+        let config: RedisResult<HashMap<String, String>> = config.query_async(&mut redis).await;
+        let replication: RedisResult<String> = redis::cmd("INFO").arg("replication").query_async(&mut redis).await;
         Self { config: config.ok(), replicas: replication.ok().and_then(|info| field(&info, "connected_slaves")) }
+    }
+
+    /// Whether the server lets us ask for all of it.
+    pub fn can_be_read(&self) -> bool {
+        self.config.is_some() && self.replicas.is_some()
     }
 
     /// The end of the sentence "an acknowledged message is …".
