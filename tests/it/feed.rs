@@ -114,6 +114,13 @@ fn permit(redis: &RedisServer, rules: &[&str]) {
     redis.ask(&[&["ACL", "SETUSER", "app"], rules].concat());
 }
 
+/// How often a command was refused.
+fn refusals_of(redis: &RedisServer, command: &str) -> u32 {
+    let stats = redis.ask(&["INFO", "commandstats"]);
+    let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or_default();
+    line.split(',').find_map(|field| field.strip_prefix("rejected_calls=")).map_or(0, |count| count.parse().unwrap())
+}
+
 fn block<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
@@ -202,6 +209,39 @@ fn a_redis_that_lost_what_was_delivered_begins_another_life() {
     }
     assert_eq!(one.insist("garden", "anew"), 1);
     two.hears([1, 2, 3, 1]);
+}
+
+#[test]
+fn a_redis_that_lost_what_was_there_before_one_came_begins_another_life() {
+    let mut redis = RedisServer::with(&["--appendfsync", "always"]);
+    let mut other = RedisServer::with(&["--appendfsync", "always"]);
+    for server in [&redis, &other] {
+        make_room(server, "garden");
+        let writer = Node::start(server);
+        writer.append("garden", "a").unwrap();
+        writer.append("garden", "b").unwrap();
+        writer.store.log.close();
+    }
+    let node = Node::start(&redis);
+    let _watch = node.watch("garden");
+    redis.kill();
+    other.takes_the_place_of(&redis);
+    let began = until(|| node.ear.began.lock().unwrap().first().copied());
+    assert_eq!(began.head, 2, "as long, and another");
+}
+
+#[test]
+fn however_often_healing_fails_it_is_away_once_and_back_once() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let node = Node::start_at(url_without(&redis, "+hgetall"));
+    let _watch = node.watch("garden");
+    permit(&redis, &["-hgetall"]);
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    until(|| (refusals_of(&redis, "hgetall") > 1).then_some(()));
+    permit(&redis, &["+hgetall"]);
+    until(|| node.ear.told.lock().unwrap().contains(&Tiding::Back).then_some(()));
+    assert_eq!(*node.ear.told.lock().unwrap(), [Tiding::Away, Tiding::Back]);
 }
 
 #[test]

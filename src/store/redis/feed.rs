@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, PushInfo, PushKind, RedisError, RedisResult, Script, Value};
@@ -19,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::append::{self, Answered, Batch, Guests, Outcome, Pending, Post, Waiting};
 use super::healing::{self, Found, Page};
-use super::known::{Ask, Known};
+use super::known::{Ask, Asked, Known};
 use super::link::{AWAY, STOPPED, config, is_demoted, outcome, was_refused};
 use super::news::{self, Header, News};
 use super::nodes::Peers;
@@ -118,7 +119,7 @@ enum Reply {
     Appended(Sent, RedisResult<Vec<Value>>),
     Watched(RoomId, RedisResult<()>),
     Heads(Vec<RoomId>, RedisResult<Vec<Option<(Epoch, Seq)>>>),
-    Checked(RoomId, Option<(Epoch, Seq)>, RedisResult<Option<Found>>),
+    Checked(RoomId, Option<Asked>, RedisResult<Option<Found>>),
     Page(RoomId, RedisResult<Option<Page>>),
     Guests(RoomId, RedisResult<Guests>),
     Settings(Settings),
@@ -155,6 +156,8 @@ pub(super) struct Runner {
     /// Redis has the script.
     loaded: bool,
     closing: bool,
+    /// The watcher was told that Redis is away, and not yet that it is back.
+    away: bool,
 }
 
 impl Runner {
@@ -189,6 +192,7 @@ impl Runner {
             sending: false,
             loaded: false,
             closing: false,
+            away: false,
         }
     }
 
@@ -204,14 +208,19 @@ impl Runner {
             let since = Instant::now();
             let settings = Settings::ask(connected.redis.clone()).await;
             self.note(&settings);
-            if let Err(Lost) = self.serve(&mut connected, again).await {
-                tracing::warn!("the connection to Redis is lost");
+            match AssertUnwindSafe(self.serve(&mut connected, again)).catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(Lost)) => tracing::warn!("the connection to Redis is lost"),
+                Err(_) => tracing::error!("a panic; all is asked of Redis anew"),
             }
             self.lose();
             if self.closing {
                 break;
             }
-            self.watcher.told(Tiding::Away);
+            // Once, however many connections break off before all is healed.
+            if !std::mem::replace(&mut self.away, true) {
+                self.watcher.told(Tiding::Away);
+            }
             // One that did not last may not last the next time, where Redis refuses what it is for.
             let pause = PATIENCE.saturating_sub(since.elapsed());
             match self.reconnect(pause).await {
@@ -285,6 +294,7 @@ impl Runner {
         if again {
             self.heal(&redis, connected).await?;
             tracing::info!("connected to Redis again");
+            self.away = false;
             self.watcher.told(Tiding::Back);
         }
         let mut heads = tokio::time::interval_at(tokio::time::Instant::now() + HEADS_EVERY, HEADS_EVERY);
@@ -327,7 +337,7 @@ impl Runner {
         let subscribed = join_all(all.map(|channel| subscribe(redis.clone(), channel))).await;
         subscribed.into_iter().collect::<RedisResult<()>>().map_err(|error| lost(&error))?;
         for id in self.known.all() {
-            self.tasks.push(check(redis.clone(), id.clone(), self.known.head(id)));
+            self.tasks.push(check(redis.clone(), id.clone(), self.known.last(id)));
         }
         while let Some(reply) = self.tasks.next().await {
             self.hear_all(connected, redis)?;
@@ -426,7 +436,7 @@ impl Runner {
             pipe.cmd("SCRIPT").arg("LOAD").arg(APPEND);
         }
         for batch in &sent.batches {
-            let epoch = self.known.head(&batch.room).map(|(epoch, _)| epoch);
+            let epoch = self.known.epoch(&batch.room);
             append::add_to(&mut pipe, &self.script, batch, epoch);
         }
         if self.wait > 0 {
@@ -504,8 +514,8 @@ impl Runner {
             }
             Reply::Watched(id, watched) => match watched {
                 Ok(()) => {
-                    let head = self.known.head(&id);
-                    self.tasks.push(check(redis.clone(), id, head));
+                    let last = self.known.last(&id);
+                    self.tasks.push(check(redis.clone(), id, last));
                 }
                 Err(error) => {
                     self.known.refuse_watchers(&id, &if was_refused(&error) { outcome(&error) } else { AWAY });
@@ -588,7 +598,7 @@ impl Runner {
                 Some(Answered::Done { outcomes, header }) => self.done(batch, &outcomes, &header, short, redis),
                 Some(Answered::OtherEpoch) => {
                     self.pending.hold(&batch.room);
-                    self.tasks.push(check(redis.clone(), batch.room.clone(), self.known.head(&batch.room)));
+                    self.tasks.push(check(redis.clone(), batch.room.clone(), self.known.last(&batch.room)));
                     self.pending.put_back(&batch.room, batch.posts);
                 }
                 None => tracing::error!(room = %batch.room, "an append was answered with what is no answer"),
@@ -660,9 +670,9 @@ async fn subscribe(mut redis: MultiplexedConnection, channel: String) -> RedisRe
     redis::cmd("SSUBSCRIBE").arg(channel).exec_async(&mut redis).await
 }
 
-fn check(redis: MultiplexedConnection, id: RoomId, asked: Option<(Epoch, Seq)>) -> Task {
+fn check(redis: MultiplexedConnection, id: RoomId, asked: Option<Asked>) -> Task {
     Box::pin(async move {
-        let found = healing::find(redis, &id, asked.map(|(_, seq)| seq)).await;
+        let found = healing::find(redis, &id, asked.map(|asked| asked.seq)).await;
         Reply::Checked(id, asked, found)
     })
 }

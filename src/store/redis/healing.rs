@@ -22,6 +22,8 @@ pub(super) struct Found {
     pub position: Position,
     /// The id of the event that was asked for, if it is there.
     pub there: Option<Uuid>,
+    /// The id of the event at the head.
+    pub last: Option<Uuid>,
 }
 
 /// What comes after an event.
@@ -52,11 +54,18 @@ pub(super) async fn find(
 ) -> RedisResult<Option<Found>> {
     let fields: HashMap<String, String> =
         redis::cmd("HGETALL").arg(room_key(room, "room")).query_async(&mut redis).await?;
+    let Some((info, position)) = room::read(&fields) else { return Ok(None) };
+    let last = id_at(&mut redis, room, position.head).await?;
     let there = match asked {
-        Some(seq) if seq > 0 => events(&mut redis, room, seq, seq).await?.pop().map(|event| event.id),
-        _ => None,
+        Some(seq) if seq != position.head => id_at(&mut redis, room, seq).await?,
+        _ => last,
     };
-    Ok(room::read(&fields).map(|(info, position)| Found { info, position, there }))
+    Ok(Some(Found { info, position, there, last }))
+}
+
+async fn id_at(redis: &mut MultiplexedConnection, room: &RoomId, seq: Seq) -> RedisResult<Option<Uuid>> {
+    let event = if seq > 0 { events(redis, room, seq, seq).await?.pop() } else { None };
+    Ok(event.map(|event| event.id))
 }
 
 /// Redacted ones stand among the events without their content.
@@ -118,7 +127,7 @@ pub(super) fn new_epoch() -> Epoch {
     Epoch((high ^ low).max(1))
 }
 
-/// Who among the members is a guest. Asked before the count of changes would be too late: it is asked first.
+/// Who among the members is a guest. The count of changes is asked first, so that whoever comes after it is noticed.
 pub(super) async fn guests(mut redis: MultiplexedConnection, room: &RoomId) -> RedisResult<Guests> {
     let mut pipe = Pipeline::new();
     pipe.cmd("HGET").arg(room_key(room, "room")).arg("rev");

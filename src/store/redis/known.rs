@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::healing::{Found, Page};
 use super::news::Header;
 use crate::error::{Error, Result};
-use crate::protocol::{Epoch, Event, Position, RoomId, RoomKind, Seq};
+use crate::protocol::{Epoch, Event, Kind, Position, RoomId, RoomKind, Seq};
 use crate::store::{Announcement, Committed, Receipt, RoomInfo, Watch, Watcher};
 
 /// For so long it is remembered what was delivered of a room, to find out whether it is still there.
@@ -26,11 +26,19 @@ pub(super) struct Known {
     out: Committed,
 }
 
+/// An event that was announced or acknowledged: is it still there?
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    epoch: Epoch,
+    pub seq: Seq,
+    id: Option<Uuid>,
+}
+
 /// What must be asked about a room.
 #[derive(Clone, Copy)]
 pub(super) enum Ask {
-    /// How the store knows it, and the event there.
-    Check(Option<(Epoch, Seq)>),
+    /// How the store knows it, and this event.
+    Check(Option<Asked>),
     /// What comes after this event.
     Page(Seq),
     /// For another life of its log, if it is still in this one.
@@ -104,9 +112,14 @@ impl Known {
         self.rooms.get(id).is_some_and(|room| room.live)
     }
 
-    /// Where a room's log stands, as far as it was announced or acknowledged.
-    pub fn head(&self, id: &RoomId) -> Option<(Epoch, Seq)> {
-        self.rooms.get(id)?.log.as_ref().map(|log| (log.epoch, log.head))
+    /// In which life a room's log is, as far as it was announced or acknowledged.
+    pub fn epoch(&self, id: &RoomId) -> Option<Epoch> {
+        self.rooms.get(id)?.log.as_ref().map(|log| log.epoch)
+    }
+
+    /// The last event of a room that was announced or acknowledged.
+    pub fn last(&self, id: &RoomId) -> Option<Asked> {
+        self.rooms.get(id)?.log.as_ref().map(Log::last)
     }
 
     /// Takes up one more watcher. True where the room must be subscribed to first.
@@ -128,6 +141,8 @@ impl Known {
         let last = room.watchers == 0 && room.asking.is_empty();
         if last {
             room.live = false;
+            // Nobody is left to whom anything is announced before them.
+            self.out.receipts.extend(room.owed.drain(..).map(|(_, receipt)| receipt));
         }
         last
     }
@@ -148,7 +163,7 @@ impl Known {
             && let Some(log) = &room.log
         {
             if header.epoch != log.epoch {
-                return Some(Ask::Check(Some((log.epoch, log.head))));
+                return Some(Ask::Check(Some(log.last())));
             }
             if last.0 <= log.head {
                 return None;
@@ -200,14 +215,14 @@ impl Known {
                 }
                 room.read_on()
             }
-            _ => Some(Ask::Check(Some((log.epoch, log.head)))),
+            _ => Some(Ask::Check(Some(log.last()))),
         }
     }
 
     /// Takes note of how the store knows a room, and of what was lost or came meanwhile.
-    pub fn checked(&mut self, id: &RoomId, asked: Option<(Epoch, Seq)>, found: Option<Found>) -> Option<Ask> {
+    pub fn checked(&mut self, id: &RoomId, asked: Option<Asked>, found: Option<Found>) -> Option<Ask> {
         let room = self.rooms.get_mut(id)?;
-        let Some(Found { info, position, there }) = found else {
+        let Some(Found { info, position, there, last }) = found else {
             self.answer_watchers(id);
             self.gone(id);
             return None;
@@ -215,10 +230,9 @@ impl Known {
         if let Some(log) = &room.log
             && log.epoch == position.epoch
         {
-            // It may have been heard of more since that was asked.
-            let shorter = asked.is_some_and(|(epoch, seq)| epoch == log.epoch && position.head < seq);
-            let other = asked == Some((log.epoch, log.head)) && log.last.is_some() && there != log.last;
-            if shorter || other {
+            // More may have been heard of since that was asked.
+            let asked = asked.filter(|asked| asked.epoch == log.epoch);
+            if asked.is_some_and(|Asked { seq, id, .. }| position.head < seq || (id.is_some() && there != id)) {
                 tracing::error!(room = %id, seq = log.head, "Redis has lost what was delivered; the log begins another life");
                 return Some(Ask::Renew(log.epoch));
             }
@@ -229,7 +243,7 @@ impl Known {
         let begun = room.live && room.log.as_ref().is_some_and(|log| log.epoch != position.epoch);
         let known = room.log.as_ref().is_some_and(|log| log.epoch == position.epoch && log.head >= position.head);
         if !known {
-            let log = Log { epoch: position.epoch, head: position.head, last: None, at: Instant::now() };
+            let log = Log { epoch: position.epoch, head: position.head, last, at: Instant::now() };
             (room.log, room.heard) = (Some(log), 0);
         }
         if begun {
@@ -252,19 +266,21 @@ impl Known {
         };
         let log = room.log.as_mut().filter(|_| room.live)?;
         if log.epoch != position.epoch {
-            return Some(Ask::Check(Some((log.epoch, log.head))));
+            return Some(Ask::Check(Some(log.last())));
         }
-        (log.head, log.last) = match events.last() {
-            Some(last) => (last.seq, Some(last.id)),
-            None => (position.head.max(log.head), None),
-        };
+        match events.last() {
+            Some(last) => (log.head, log.last) = (last.seq, Some(last.id)),
+            None if position.head > log.head => (log.head, log.last) = (position.head, None),
+            None => {}
+        }
         log.at = Instant::now();
         let more = room.heard.max(position.head) > log.head;
         let ask = if more { room.read_on() } else { None };
         if !events.is_empty() {
             let mut announcement = Announcement::new(id.clone(), position.epoch, events);
+            announcement.redacted = announcement.events.iter().any(|event| event.kind == Kind::Delete);
             // A right may have ended with them, which nobody needs in a public room.
-            (announcement.redacted, announcement.shut) = (true, info.kind != RoomKind::Public);
+            announcement.shut = info.kind != RoomKind::Public;
             announcement.changed = Some(info);
             self.announce(announcement);
         }
@@ -336,6 +352,12 @@ impl Known {
         room.owed = owed;
         let due: Vec<(Seq, Receipt)> = due;
         self.out.receipts.extend(due.into_iter().map(|(_, receipt)| receipt));
+    }
+}
+
+impl Log {
+    fn last(&self) -> Asked {
+        Asked { epoch: self.epoch, seq: self.head, id: self.last }
     }
 }
 

@@ -156,9 +156,13 @@ pub(super) fn outcome(error: &RedisError) -> Error {
 }
 
 fn refusal(error: &RedisError) -> Error {
-    let words = match error.code() {
+    // Of a pipeline the client names its first error's code only where it knows it.
+    let first = || error.clone().into_server_errors()?.first().map(|(_, error)| error.code().to_owned());
+    let code = error.code().map(str::to_owned).or_else(first);
+    let words = match code.as_deref() {
         _ if is_loading(error) => "Redis is still loading its data",
         _ if is_demoted(error) => "Redis is a replica just now",
+        Some("BUSY") => "Redis is busy with a script",
         Some("NOREPLICAS") => "Redis has fewer replicas than it needs",
         Some("OOM") => "Redis is full",
         Some("MISCONF") => "Redis cannot write to its disk",
