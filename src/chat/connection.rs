@@ -272,10 +272,13 @@ impl Connection {
     }
 
     /// Sends all that can be sent now: each reader that is behind until it is live, and the outbox, before the events
-    /// where there are any.
-    pub fn pump(&self, view: &mut View) -> Pumped {
+    /// where there are any. While the hub withholds what is new, readers wait.
+    pub fn pump(&self, view: &mut View, withholds: bool) -> Pumped {
         let mut reads = None;
         for at in 0.. {
+            if withholds {
+                break;
+            }
             let Some(reader) = self.readers.borrow().get(at).cloned() else { break };
             match reader.catch_up(view) {
                 Ok(CaughtUp::Live | CaughtUp::Over) => {}

@@ -49,6 +49,8 @@ pub enum News {
     TellAll {
         json: Arc<str>,
     },
+    /// What was withheld may be read.
+    LetGo,
     /// New messages in rooms that connections may have joined without being subscribed.
     Stirred(Arc<HashSet<RoomId>>),
     /// The read marker of these connections' user moved in this room.
@@ -128,9 +130,11 @@ pub struct Hub {
     untold: Mutex<HashMap<RoomId, Arc<Room>>>,
     tell_tidings: mpsc::UnboundedSender<Tiding>,
     tidings: Mutex<Option<mpsc::UnboundedReceiver<Tiding>>>,
-    /// How often the store was away and what may have changed meanwhile was not looked at yet: until then nothing is
-    /// delivered.
+    /// How often the store was away and what may have changed meanwhile was not looked at yet: until then nothing new
+    /// is delivered.
     held_back: AtomicUsize,
+    /// There is something new: even who reads on by themselves must wait, while what was there before may be read.
+    withheld: AtomicBool,
 }
 
 /// When each room next has signals to push.
@@ -163,6 +167,7 @@ impl Hub {
             tell_tidings,
             tidings: Mutex::new(Some(tidings)),
             held_back: AtomicUsize::new(0),
+            withheld: AtomicBool::new(false),
         }
     }
 
@@ -309,13 +314,22 @@ impl Hub {
     pub fn let_go(&self) {
         // The store may have gone away again, or have come back without having been known to be away.
         let _ = self.held_back.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1));
-        if self.held_back.load(Ordering::SeqCst) > 0 {
-            return;
+        if self.held_back.load(Ordering::SeqCst) == 0 {
+            self.deliver_all();
         }
+    }
+
+    fn deliver_all(&self) {
+        self.withheld.store(false, Ordering::SeqCst);
         for room in self.live_rooms() {
             self.put_delivery(&room);
         }
-        self.inboxes.iter().for_each(|inbox| inbox.ring());
+        self.tell_all(|| News::LetGo);
+    }
+
+    /// Whether there is something new in the rooms that must not be read yet.
+    pub fn withholds(&self) -> bool {
+        self.withheld.load(Ordering::SeqCst)
     }
 
     fn put_delivery(&self, room: &Arc<Room>) {
@@ -397,11 +411,18 @@ impl Hub {
             self.stirred.lock().insert(announcement.room.clone());
         }
         let Some(room) = self.room(&announcement.room) else { return };
+        let held_back = self.held_back.load(Ordering::SeqCst) > 0;
+        if held_back {
+            self.withheld.store(true, Ordering::SeqCst);
+        }
         room.end_rights(announcement);
         room.append(announcement);
         room.stirred.store(self.appends.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        if self.held_back.load(Ordering::SeqCst) == 0 {
-            self.put_delivery(&room);
+        match (held_back, self.held_back.load(Ordering::SeqCst) > 0) {
+            (false, _) => self.put_delivery(&room),
+            // It was let go of meanwhile.
+            (true, false) => self.deliver_all(),
+            (true, true) => {}
         }
         if announcement.deleted {
             self.rooms.write().remove(&announcement.room);
@@ -468,6 +489,7 @@ impl Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Epoch;
 
     fn hub() -> Hub {
         Hub::new(1, TailLimits { room_bytes: 1 << 10, all_bytes: 1 << 12 })
@@ -499,6 +521,25 @@ mod tests {
         hub.post_ends();
         hub.committed(nothing());
         assert!(poll!(&mut waiting).is_ready(), "rung for, though the commit brought this worker nothing");
+    }
+
+    #[test]
+    fn what_comes_before_rights_were_looked_at_again_is_withheld() {
+        let hub = hub();
+        let garden = hub.enliven(info("garden"));
+        let news = || {
+            let announcement = Announcement::new(garden.id.clone(), Epoch(1), Vec::new());
+            hub.committed(Committed { announcements: vec![announcement], receipts: Vec::new() });
+        };
+        hub.told(Tiding::Away);
+        assert!(!hub.withholds(), "what was there before may be read");
+        hub.told(Tiding::Back);
+        news();
+        assert!(hub.withholds());
+        hub.let_go();
+        assert!(!hub.withholds());
+        news();
+        assert!(!hub.withholds());
     }
 
     #[test]

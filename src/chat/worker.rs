@@ -334,6 +334,7 @@ impl Worker {
                         settled.push(connection.clone());
                     }
                 }
+                News::LetGo => self.connections.borrow().iter().for_each(|connection| connection.nudge()),
                 News::Signal { room, json } => self.signal(&room, &json),
                 News::Tell { connections, json } => self.each(&connections, |connection| {
                     connection.signal(&json);

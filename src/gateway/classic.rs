@@ -527,7 +527,7 @@ impl Talk {
     async fn read_on(&mut self) -> Result<(), End> {
         let room = self.listener.room.clone();
         let mut view = View::default();
-        while self.out.len() < OUT_FULL {
+        while self.out.len() < OUT_FULL && !self.chat().hub.withholds() {
             let ahead = room.view_after(self.cursor, &mut view);
             self.check_right()?;
             match ahead {

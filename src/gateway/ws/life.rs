@@ -259,7 +259,8 @@ impl Life {
     }
 
     fn send(&mut self) -> Result<bool, Gone> {
-        let pumped = self.connection.pump(&mut self.door.view.borrow_mut());
+        let withholds = self.door.worker.chat.hub.withholds();
+        let pumped = self.connection.pump(&mut self.door.view.borrow_mut(), withholds);
         match pumped {
             Pumped::Idle => Ok(false),
             Pumped::Blocked => Ok(self.socket.is_writable()),
@@ -311,7 +312,7 @@ impl Life {
             }
             connection.say_no_more();
         }
-        match connection.pump(&mut door.view.borrow_mut()) {
+        match connection.pump(&mut door.view.borrow_mut(), door.worker.chat.hub.withholds()) {
             Pumped::Idle | Pumped::Reads(_) => self.socket.finish(),
             Pumped::Blocked => return Ok(self.socket.is_writable()),
             Pumped::Broken => return Err(Gone),
