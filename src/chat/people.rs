@@ -104,7 +104,12 @@ impl Chat {
 
     /// Whether somebody is connected to this node, or present by another.
     pub(super) fn is_online(&self, user: UserId) -> bool {
-        self.users.online(user).is_some() || self.hub.elsewhere(user).is_some()
+        self.users.online(user).is_some() || self.elsewhere(user).is_some()
+    }
+
+    /// Somebody who is present by another node: looked for in all live rooms, and not at all where there is no other.
+    fn elsewhere(&self, user: UserId) -> Option<Author> {
+        if self.store.nodes.is_alone() { None } else { self.hub.elsewhere(user) }
     }
 
     /// A user; a guest who has said nothing yet is known by being connected.
@@ -113,7 +118,7 @@ impl Chat {
             return Ok(record);
         }
         let here = self.users.online(user).map(|guest| guest.author());
-        let guest = here.or_else(|| self.hub.elsewhere(user)).ok_or(Error::NoUser)?;
+        let guest = here.or_else(|| self.elsewhere(user)).ok_or(Error::NoUser)?;
         Ok(UserRecord { id: user, ..new_record(guest.name, None, Role::Guest) })
     }
 
@@ -257,7 +262,7 @@ impl Chat {
     async fn change_other(&self, other: UserId, change: UserChange) -> Result<()> {
         if let Some(guest) = self.users.online(other) {
             self.store_guest(&guest).await?;
-        } else if let Some(guest) = self.hub.elsewhere(other) {
+        } else if let Some(guest) = self.elsewhere(other) {
             let guest = User::guest(guest.id, guest.name);
             guest.set_lobby_read(self.lobby_head());
             self.store_guest(&guest).await?;

@@ -245,6 +245,20 @@ fn however_often_healing_fails_it_is_away_once_and_back_once() {
 }
 
 #[test]
+fn an_event_that_cannot_be_read_keeps_nobody_from_the_next() {
+    let redis = RedisServer::start();
+    make_room(&redis, "garden");
+    let (one, two) = (Node::start(&redis), Node::start(&redis));
+    let _watch = one.watch("garden");
+    two.append("garden", "a").unwrap();
+    redis.ask(&["XADD", "chinwag:{garden}:log", "2-0", "e", "of another version"]);
+    redis.ask(&["HSET", "chinwag:{garden}:room", "head", "3"]);
+    assert_eq!(two.append("garden", "d"), Ok(4), "the third is missing");
+    one.hears(1..=4);
+    assert!(one.ear.told.lock().unwrap().is_empty(), "it was never away");
+}
+
+#[test]
 fn a_redis_that_stands_still_is_away_and_comes_back() {
     let redis = RedisServer::start();
     make_room(&redis, "garden");

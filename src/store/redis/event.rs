@@ -58,6 +58,13 @@ pub(super) fn decode(seq: Seq, e: &str, c: Option<&str>) -> Result<Event> {
     })
 }
 
+/// Stands in the place of an event that cannot be read, or is not there: nobody's, without content. So whoever hears of
+/// it hears of those after it, too.
+pub(super) fn stand_in(seq: Seq) -> Event {
+    let (id, at, author) = (Uuid::nil(), Timestamp::UNIX_EPOCH, Author { id: UserId(Uuid::nil()), name: "".into() });
+    Event { seq, id, kind: Kind::Message, at, author, txn_id: None, target: None, content: None }
+}
+
 fn read(seq: Seq, e: &str, c: Option<&str>) -> Result<Event, String> {
     let head: Head<'_> = serde_json::from_str(e).map_err(|fault| fault.to_string())?;
     let at = Timestamp::from_millisecond(head.at).map_err(|fault| fault.to_string())?;

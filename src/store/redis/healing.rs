@@ -57,7 +57,8 @@ pub(super) async fn find(
     let Some((info, position)) = room::read(&fields) else { return Ok(None) };
     let last = id_at(&mut redis, room, position.head).await?;
     let there = match asked {
-        Some(seq) if seq != position.head => id_at(&mut redis, room, seq).await?,
+        Some(seq) if seq < position.head => id_at(&mut redis, room, seq).await?,
+        Some(seq) if seq > position.head => None,
         _ => last,
     };
     Ok(Some(Found { info, position, there, last }))
@@ -99,10 +100,21 @@ async fn events(redis: &mut MultiplexedConnection, room: &RoomId, first: Seq, la
         let heads: Vec<Option<String>> = ask.query_async(redis).await?;
         found.extend(gone.into_iter().zip(heads).filter_map(|(seq, head)| Some((seq, (head?, None)))));
     }
-    let events = (first..=last).filter_map(|seq| found.remove(&seq).map(|entry| (seq, entry)));
-    events
-        .map(|(seq, (head, content))| event::decode(seq, &head, content.as_deref()).map_err(|_| unreadable()))
-        .collect()
+    if found.is_empty() {
+        // The room has been deleted since.
+        return Ok(Vec::new());
+    }
+    let read = |seq: Seq| {
+        let (head, content) = found.remove(&seq)?;
+        event::decode(seq, &head, content.as_deref()).ok()
+    };
+    let events = (first..=last).zip((first..=last).map(read));
+    Ok(events.map(|(seq, event)| event.unwrap_or_else(|| stand_in(room, seq))).collect())
+}
+
+fn stand_in(room: &RoomId, seq: Seq) -> Event {
+    tracing::error!(%room, seq, "an event is missing, or cannot be read; readers are told of it without content");
+    event::stand_in(seq)
 }
 
 fn unreadable() -> RedisError {

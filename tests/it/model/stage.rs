@@ -646,7 +646,7 @@ impl Client {
                 self.command = Some(self.carry_out(worker, ask));
                 moved = true;
             }
-            match self.connection.pump(&mut View::default()) {
+            match self.connection.pump(&mut View::default(), false) {
                 Pumped::Idle => {}
                 Pumped::Blocked => self.blocked = true,
                 Pumped::Reads(reader) => {
