@@ -221,6 +221,8 @@ impl Connection {
     pub fn close(&self, code: CloseCode) {
         if self.closing.get().is_none() {
             self.closing.set(Some(code));
+            // Rounds pass them over: nothing is delivered to who has lost their right to be here.
+            self.readers.borrow().iter().for_each(|reader| reader.fall_behind());
             self.nudge();
         }
     }
@@ -272,11 +274,11 @@ impl Connection {
     }
 
     /// Sends all that can be sent now: each reader that is behind until it is live, and the outbox, before the events
-    /// where there are any. While the hub withholds what is new, readers wait.
+    /// where there are any. Readers wait while the hub withholds what is new, and for ever once this closes.
     pub fn pump(&self, view: &mut View, withholds: bool) -> Pumped {
         let mut reads = None;
         for at in 0.. {
-            if withholds {
+            if withholds || self.closing.get().is_some() {
                 break;
             }
             let Some(reader) = self.readers.borrow().get(at).cloned() else { break };

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::redis::RedisServer;
-use crate::support::{Client, TestServer, list, number, text};
+use crate::support::{Client, TestServer, in_time, list, number, text};
 
 #[tokio::test]
 async fn a_primary_without_its_replicas_takes_no_post() {
@@ -130,13 +130,15 @@ async fn node(redis: &RedisServer) -> TestServer {
 
 /// Sends it until it is taken: the node may have to connect anew first.
 async fn insists(client: &mut Client, post: &Value) -> u64 {
-    for _ in 0..1000 {
-        match client.ask(post.clone()).await {
-            Ok(told) => return number(&told["seq"]),
-            Err(error) => assert!(["unavailable", "unknown_outcome"].contains(&&*text(&error["code"])), "{error}"),
+    let taken = async {
+        loop {
+            match client.ask(post.clone()).await {
+                Ok(told) => return number(&told["seq"]),
+                Err(error) => assert!(["unavailable", "unknown_outcome"].contains(&&*text(&error["code"])), "{error}"),
+            }
         }
-    }
-    panic!("it is never taken");
+    };
+    in_time("it to be taken", taken).await
 }
 
 async fn history(client: &mut Client) -> Vec<String> {

@@ -113,7 +113,7 @@ impl Play {
         let reader = Rc::new(Reader::new(connection.clone(), self.local.clone(), self.cursor(), 0));
         connection.add_reader(reader.clone());
         self.local.attach(reader.clone());
-        assert!(matches!(connection.pump(&mut self.view), Pumped::Idle) && reader.is_live());
+        assert!(matches!(connection.pump(&mut self.view, false), Pumped::Idle) && reader.is_live());
         self.wires.push(wire);
     }
 
