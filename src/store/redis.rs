@@ -85,9 +85,13 @@ impl Backend {
 
     fn close(&self) {
         let Some(thread) = self.thread.lock().take() else { return };
-        self.feed.close();
         // The last owner may be a callback on this thread, which cannot wait for itself.
-        if thread::current().id() != self.thread_id && thread.join().is_err() {
+        let waits = thread::current().id() != self.thread_id;
+        if waits {
+            self.peers.say_the_rest();
+        }
+        self.feed.close();
+        if waits && thread.join().is_err() {
             tracing::error!("the thread for Redis ended in a panic");
         }
         self.link.close();

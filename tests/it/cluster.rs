@@ -2,7 +2,9 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
+use crate::support::http::Answer;
 use crate::support::process::{Process, chinwag};
 use crate::support::redis::{RedisServer, until};
 use crate::support::{Call, Session, TestServer, in_time, number, text};
@@ -173,6 +175,28 @@ async fn a_node_that_stops_takes_its_people_with_it_at_once() {
     alice.sees_joined("bob").await;
     let id = bob.id.clone();
     let (stopped, _, ()) = tokio::join!(two.stop(), alice.sees_left(&id), bob.expects_close(1001));
+    stopped.expect("a clean stop");
+}
+
+#[tokio::test]
+async fn what_a_node_does_while_it_stops_holds_on_the_others() {
+    let redis = RedisServer::start();
+    let (one, mut two) = two_nodes(&redis).await;
+    let mia = moderator(&one).await;
+    let bob = one.register("bob").await;
+    let mut tab = bob.connects_to("lobby").await;
+    let mut gus = two.guest_in("gus", "lobby").await;
+    tab.sees_joined("gus").await;
+    let gone = gus.id.clone();
+    let (mut stream, body) = mia.at(&two).acts_on(&bob.id, "kick", &json!({})).is_under_way().await;
+    let goes_on = async {
+        // The node has said by now that it leaves.
+        tab.sees_left(&gone).await;
+        stream.write_all(&body).await.expect("the request is still read");
+        assert_eq!(Answer::read(&mut stream).await.status, 204);
+        tab.expects_close(4001).await;
+    };
+    let (stopped, (), ()) = tokio::join!(two.stop(), gus.expects_close(1001), goes_on);
     stopped.expect("a clean stop");
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, until};
 use crate::support::{Client, TestServer, in_time, list, number, text};
 
 #[tokio::test]
@@ -90,6 +90,27 @@ async fn is_refused(words: &str, breaks: impl FnOnce(&RedisServer), mends: impl 
     assert_eq!(history(&mut alice).await, ["before", "meanwhile"]);
     alice.hears("before").await;
     assert_eq!(alice.hears("meanwhile").await["seq"], seq);
+}
+
+#[tokio::test]
+async fn what_redis_refuses_for_a_while_the_other_nodes_are_told_later() {
+    let redis = RedisServer::start();
+    let one = TestServer::on_redis(redis.url(), &[]).await;
+    let two = TestServer::on_redis(redis.url(), &[]).await;
+    let bob = one.guest_in("bob", "lobby").await;
+    let mut eve = two.guest_in("eve", "lobby").await;
+    eve.sees_presence("both", |push| push["count"] == 2).await;
+    let present = || redis.ask(&["HLEN", "chinwag:{lobby}:present"]);
+    redis.sets(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let id = bob.id.clone();
+    bob.leaves().await;
+    eve.sees_left(&id).await;
+    assert_eq!(present(), "2", "it is refused");
+    redis.sets(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    until("bob's leaving is noted", || present() == "1");
+    while two.guest("bob").await.name != "bob" {
+        eve.is_answered().await;
+    }
 }
 
 #[tokio::test]

@@ -5,20 +5,20 @@
 //! `claim:NAME` holds node → `USER STAMP`, and `claims:NODE` all names of a node. What has to be said waits here until
 //! Redis has taken it, in order; what is said twice does no harm.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Pipeline, RedisResult, Script, Value, cmd, pipe};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::link::{Link, is_demoted, is_loading, was_refused};
+use super::link::{Link, is_demoted};
 use super::{Backend, key, room_key};
 use crate::protocol::{Author, RoomId, UserId};
 use crate::store::{Answer, NodeId, Nodes, Tiding, Watcher};
@@ -29,6 +29,8 @@ const LEASE_SECONDS: u32 = 20;
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// What could not be said is said again after this time.
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
+/// A node that ends waits at most so long until it has said everything.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// More notices do not wait; while so many do, the store is away, and `Tiding::Back` says what follows from that.
 const NOTICES: usize = 10_000;
 
@@ -38,6 +40,8 @@ pub(super) struct Peers {
     watcher: Arc<dyn Watcher>,
     waiting: Mutex<Waiting>,
     bell: Notify,
+    /// Notified when nothing waits any more.
+    silence: Condvar,
     /// The names that connections here hold.
     claims: Mutex<HashMap<String, Claim>>,
     stamp: AtomicU64,
@@ -52,10 +56,12 @@ struct Waiting {
     /// Channel and words.
     notices: Vec<(String, String)>,
     /// By room: who is present here, by their name, or not any more.
-    present: HashMap<RoomId, HashMap<UserId, Option<Arc<str>>>>,
+    present: BTreeMap<RoomId, BTreeMap<UserId, Option<Arc<str>>>>,
     /// Names that were let go, by the stamp with which they were claimed.
-    released: HashMap<String, u64>,
+    released: BTreeMap<String, u64>,
     leaves: bool,
+    /// What waited before is just being said.
+    being_said: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -169,6 +175,7 @@ impl Peers {
             watcher,
             waiting: Mutex::default(),
             bell: Notify::new(),
+            silence: Condvar::new(),
             claims: Mutex::default(),
             stamp: AtomicU64::new(1),
             others: Mutex::default(),
@@ -286,22 +293,33 @@ impl Peers {
         serde_json::to_string(&envelope).expect("an envelope always serialises")
     }
 
-    /// Says what waits to be said, until this node has left.
+    /// Blocks until everything is said, but not for long.
+    pub fn say_the_rest(&self) {
+        let until = Instant::now() + LAST_WORDS;
+        let mut waiting = self.waiting.lock();
+        while waiting.being_said || !waiting.is_empty() {
+            if self.silence.wait_until(&mut waiting, until).timed_out() {
+                return tracing::debug!("the other nodes are not told the rest");
+            }
+        }
+    }
+
+    /// Says what waits to be said, for ever: also after this node has left some things are still to be done.
     async fn speak(self: Arc<Self>, link: Link) {
         loop {
             self.bell.notified().await;
             loop {
-                let waiting = mem::take(&mut *self.waiting.lock());
+                let mut waiting = self.waiting.lock().take();
                 if waiting.is_empty() {
+                    self.silence.notify_all();
                     break;
                 }
-                let (leaves, pipeline) = (waiting.leaves, self.pipeline(&waiting));
-                let said = link.change(move |mut redis| async move { say_all(pipeline, &mut redis).await }).await;
-                if leaves {
-                    return;
+                let pipeline = self.pipeline(&waiting);
+                match link.change(move |mut redis| async move { say_all(pipeline, &mut redis).await }).await {
+                    Ok(outcomes) => waiting.keep_unsaid(outcomes),
+                    Err(error) => tracing::debug!(%error, "cannot tell the other nodes"),
                 }
-                if let Err(error) = said {
-                    tracing::debug!(%error, "cannot tell the other nodes");
+                if !waiting.is_empty() {
                     self.waiting.lock().put_back(waiting);
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
@@ -309,53 +327,82 @@ impl Peers {
         }
     }
 
+    /// In an order on which `keep_unsaid` relies.
     fn pipeline(&self, waiting: &Waiting) -> Pipeline {
         let mut pipeline = pipe();
         for (channel, words) in &waiting.notices {
-            pipeline.cmd("SPUBLISH").arg(channel).arg(words).ignore();
+            pipeline.cmd("SPUBLISH").arg(channel).arg(words);
         }
         for (room, present) in &waiting.present {
             let (hash, field) = (room_key(room, "present"), |user: UserId| format!("{} {user}", self.node));
             let (mut came, mut left) = (Vec::new(), Vec::new());
             for (user, name) in present {
                 if let Some(name) = name {
-                    pipeline.cmd("HSET").arg(&hash).arg(field(*user)).arg(&**name).ignore();
+                    pipeline.cmd("HSET").arg(&hash).arg(field(*user)).arg(&**name);
                     came.push(Author { id: *user, name: name.clone() });
                 } else {
-                    pipeline.cmd("HDEL").arg(&hash).arg(field(*user)).ignore();
+                    pipeline.cmd("HDEL").arg(&hash).arg(field(*user));
                     left.push(*user);
                 }
             }
             // After the hash: whoever looks there and listens misses nothing.
             let words = self.words(Said::Present { came, left });
-            pipeline.cmd("SPUBLISH").arg(room_key(room, "signals")).arg(words).ignore();
+            pipeline.cmd("SPUBLISH").arg(room_key(room, "signals")).arg(words);
         }
         for (name, stamp) in &waiting.released {
             let claims = [key(&format!("claim:{name}")), key(&format!("claims:{}", self.node))];
-            pipeline.cmd("EVAL").arg(RELEASE).arg(2).arg(&claims).arg(&self.node).arg(name).arg(*stamp).ignore();
+            pipeline.cmd("EVAL").arg(RELEASE).arg(2).arg(&claims).arg(&self.node).arg(name).arg(*stamp);
         }
         if waiting.leaves {
             let keys = [key("nodes"), Self::channel()];
-            pipeline.cmd("EVAL").arg(LEAVE).arg(2).arg(&keys).arg(&self.node).arg(self.words(Said::Gone)).ignore();
+            pipeline.cmd("EVAL").arg(LEAVE).arg(2).arg(&keys).arg(&self.node).arg(self.words(Said::Gone));
         }
+        pipeline.ignore_errors();
         pipeline
     }
 }
 
-/// What Redis refuses is given up: it would refuse it again. Only what got lost, or came too early, is said again.
-async fn say_all(pipeline: Pipeline, redis: &mut MultiplexedConnection) -> RedisResult<()> {
-    match pipeline.query_async(redis).await {
-        Err(error) if was_refused(&error) && !is_demoted(&error) && !is_loading(&error) => {
-            tracing::warn!(%error, "Redis refuses what the other nodes were to be told; they are not told");
-            Ok(())
-        }
-        said => said,
+/// What has become of each. A server that is no primary any more is left.
+async fn say_all(pipeline: Pipeline, redis: &mut MultiplexedConnection) -> RedisResult<Vec<RedisResult<Value>>> {
+    let mut outcomes: Vec<RedisResult<Value>> = pipeline.query_async(redis).await?;
+    match outcomes.iter().position(|outcome| outcome.as_ref().is_err_and(is_demoted)) {
+        Some(at) => outcomes.swap_remove(at).map(|_| Vec::new()),
+        None => Ok(outcomes),
     }
+}
+
+/// Most of what Redis refuses it takes another time: when it is loaded, has its replicas again, has made room. What this
+/// node's user may not do is given up.
+fn may_be_said_again(outcome: RedisResult<Value>) -> bool {
+    let Err(error) = outcome else { return false };
+    if error.code() == Some("NOPERM") {
+        tracing::warn!(%error, "Redis does not permit what the other nodes were to be told; they are not told");
+        return false;
+    }
+    tracing::debug!(%error, "Redis does not take what the other nodes are to be told; it is told again");
+    true
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
         self.notices.is_empty() && self.present.is_empty() && self.released.is_empty() && !self.leaves
+    }
+
+    /// Takes what is to be said now.
+    fn take(&mut self) -> Self {
+        let being_said = !self.is_empty();
+        mem::replace(self, Self { being_said, ..Self::default() })
+    }
+
+    /// Leaves what has to be said again.
+    fn keep_unsaid(&mut self, outcomes: Vec<RedisResult<Value>>) {
+        let mut again = outcomes.into_iter().map(may_be_said_again);
+        // All are taken, whatever the first has come to.
+        let mut any = |count| again.by_ref().take(count).fold(false, |any, one| any | one);
+        self.notices.retain(|_| any(1));
+        self.present.retain(|_, users| any(users.len() + 1));
+        self.released.retain(|_, _| any(1));
+        self.leaves = self.leaves && any(1);
     }
 
     /// Puts back what was not said, before what came since.
@@ -490,10 +537,10 @@ mod tests {
     fn what_could_not_be_said_goes_before_what_came_since() {
         let (room, bob) = (RoomId::lobby(), UserId::random());
         let waiting = |notice: &str, name: Option<&str>| {
-            let present = HashMap::from([(bob, name.map(Into::into))]);
+            let present = BTreeMap::from([(bob, name.map(Into::into))]);
             Waiting {
                 notices: vec![("notices".to_owned(), notice.to_owned())],
-                present: HashMap::from([(room.clone(), present)]),
+                present: BTreeMap::from([(room.clone(), present)]),
                 ..Waiting::default()
             }
         };

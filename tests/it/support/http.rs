@@ -65,6 +65,23 @@ impl Request {
     }
 
     async fn send(self) -> Answer {
+        let (mut stream, body) = self.begin().await;
+        // A server that refuses by the head alone may close before it has read the body.
+        let _ = stream.write_all(&body).await;
+        Answer::read(&mut stream).await
+    }
+
+    /// Sends the head, and no more once the server waits for the body; the caller is to send that.
+    pub async fn is_under_way(self) -> (TcpStream, Vec<u8>) {
+        const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let (mut stream, body) = self.header("Expect", "100-continue").begin().await;
+        let mut told = [0; GO_ON.len()];
+        in_time("to be told to go on", stream.read_exact(&mut told)).await.expect("the server goes on");
+        assert_eq!(told, GO_ON);
+        (stream, body)
+    }
+
+    async fn begin(self) -> (TcpStream, Vec<u8>) {
         let mut stream = TcpStream::connect(self.addr).await.expect("the server listens");
         let Self { mut head, host, body, .. } = self;
         if let Some(host) = host {
@@ -74,9 +91,9 @@ impl Request {
             write!(head, "Content-Length: {}\r\n", body.len()).expect("a string takes all");
         }
         head.push_str("\r\n");
-        // A server that refuses by the head alone may close before it has read the body.
-        let _ = stream.write_all(&[head.into_bytes(), body].concat()).await;
-        Answer::read(&mut stream).await
+        // It may have closed already.
+        let _ = stream.write_all(head.as_bytes()).await;
+        (stream, body)
     }
 }
 
