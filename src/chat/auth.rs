@@ -386,15 +386,12 @@ impl Chat {
         if claimed.is_empty() || self.store.nodes.is_alone() {
             return Ok(claimed);
         }
-        // Let go of however this ends.
+        // Let go of however this ends, and where it is not held.
         for (_, claim) in &mut claimed {
             claim.elsewhere = Some(Box::new((self.store.nodes.clone(), id)));
         }
         let names = claimed.iter().map(|(_, claim)| claim.folded.to_string()).collect();
         let held = self.store.nodes.claim(names, id).await?;
-        for ((_, claim), _) in claimed.iter_mut().zip(&held).filter(|(_, held)| !**held) {
-            claim.elsewhere = None;
-        }
         Ok(claimed.into_iter().zip(held).filter(|(_, held)| *held).map(|(claim, _)| claim).collect())
     }
 
@@ -457,11 +454,12 @@ pub struct NameClaim {
 
 impl Drop for NameClaim {
     fn drop(&mut self) {
-        self.users.release(&self.folded);
+        // Here last: until then nobody else claims it here.
         if let Some(elsewhere) = &self.elsewhere {
             let (nodes, user) = &**elsewhere;
             nodes.release(&self.folded, *user);
         }
+        self.users.release(&self.folded);
     }
 }
 

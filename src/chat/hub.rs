@@ -417,6 +417,7 @@ impl Hub {
         }
         room.end_rights(announcement);
         room.append(announcement);
+        self.end_typing(&room, announcement);
         room.stirred.store(self.appends.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         match (held_back, self.held_back.load(Ordering::SeqCst) > 0) {
             (false, _) => self.put_delivery(&room),
@@ -430,6 +431,15 @@ impl Hub {
         if self.tail_bytes() > self.limits.all_bytes {
             self.shrink_tails();
         }
+    }
+
+    /// Whoever has sent a message types no more.
+    fn end_typing(&self, room: &Room, announcement: &Announcement) {
+        let messages = announcement.events.iter().filter(|event| event.kind == Kind::Message);
+        let ((), due) = room.with_presence(|presence| {
+            messages.for_each(|message| presence.stop_typing(message.author.id));
+        });
+        self.schedule(&room.id, due);
     }
 
     /// Drops the tails of the rooms that have been quiet longest, down to 7/8 of what is allowed.
@@ -463,7 +473,7 @@ impl Watcher for Hub {
             Tiding::Stirred(room) => return self.stir(&room),
             Tiding::Away => drop(self.held_back.fetch_add(1, Ordering::SeqCst)),
             // A public room's readers need no right; if it is one no more, that is announced.
-            Tiding::Back => {
+            Tiding::Back | Tiding::Lapsed => {
                 for room in self.live_rooms().iter().filter(|room| room.info().kind != RoomKind::Public) {
                     room.doubt_rights();
                 }

@@ -480,10 +480,6 @@ impl Chat {
         let content = Content::message(text, html.as_deref(), &mentions, message::RENDERER);
         let effect = if mentions.is_empty() { Effect::None } else { Effect::Mention(mentions) };
         tracing::debug!(%room, author = %user.id, bytes = text.len(), "message");
-        if let Some(room) = self.hub.room(room) {
-            let ((), due) = room.with_presence(|presence| presence.stop_typing(user.id));
-            self.hub.schedule(&room.id, due);
-        }
         let event = Event { txn_id: Some(txn_id.into()), ..Event::new(user.author(), Kind::Message, content) };
         let right = Right::Write(user.role().in_rooms());
         let hub = self.hub.clone();

@@ -1,6 +1,7 @@
 //! What this node tells the other nodes on its store, and does when they tell it something: whatever it holds in memory
 //! of people, rights and presence. It must not know how notices travel.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,19 +9,22 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::MissedTickBehavior;
 
 use super::limit::network;
 use super::presence::{Heard, Presence};
 use super::user::{Link, User};
 use super::{Chat, News, auth, rooms};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::{Author, CloseCode, Push, RoomId, UserId};
-use crate::store::{Tiding, TokenHash};
+use crate::store::{Tiding, TokenHash, UserRecord};
 
 /// How often the other nodes are told who came and went.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 /// After this time what went wrong is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// More notices are not kept that cannot be heeded: the store is away then, and when it is back all is looked at.
+const UNHEEDED: usize = 1_000;
 /// So many people are looked up at once when the store is back.
 const LOOKED_UP: usize = 32;
 
@@ -87,25 +91,39 @@ impl Chat {
     /// Hears what the store and the other nodes tell, for ever.
     pub(super) async fn hear_tidings(&self) {
         let mut tidings = self.tidings.lock().await;
-        while let Some(tiding) = tidings.recv().await {
-            self.hear(tiding).await;
+        let mut unheeded = VecDeque::new();
+        let mut again = tokio::time::interval(AGAIN_AFTER);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                tiding = tidings.recv() => match tiding {
+                    Some(tiding) => unheeded.extend(self.hear(tiding).await),
+                    None => return,
+                },
+                _ = again.tick(), if !unheeded.is_empty() => {
+                    while let Some(notice) = unheeded.pop_front() {
+                        if let Some(notice) = self.heed_if_possible(notice).await {
+                            unheeded.push_front(notice);
+                            break;
+                        }
+                    }
+                }
+            }
+            unheeded.truncate(UNHEEDED);
         }
     }
 
-    async fn hear(&self, tiding: Tiding) {
+    /// Gives back a notice that could not be heeded yet.
+    async fn hear(&self, tiding: Tiding) -> Option<Notice> {
         match tiding {
-            Tiding::Stirred(room) => self.hub.stir(&room),
-            Tiding::Notice(json) => {
-                let heard = match serde_json::from_str(&json) {
-                    Ok(notice) => self.heed(notice).await,
-                    // Of a newer version, during an update.
-                    Err(error) => return tracing::debug!(%error, "a notice that is not understood"),
-                };
-                if let Err(error) = heard {
-                    tracing::warn!(%error, "cannot do what another node asks for");
-                }
-            }
-            Tiding::RoomNotice { room, notice, .. } => self.heed_in_room(&room, &notice),
+            // The hub has seen to it.
+            Tiding::Stirred(_) => {}
+            Tiding::Notice(json) => match serde_json::from_str(&json) {
+                Ok(notice) => return self.heed_if_possible(notice).await,
+                // Of a newer version, during an update.
+                Err(error) => tracing::debug!(%error, "a notice that is not understood"),
+            },
+            Tiding::RoomNotice { room, notice } => self.heed_in_room(&room, &notice),
             Tiding::Present { node, room, came, left } => self.hub.hear_present(&room, Heard { node, came, left }),
             Tiding::NodeGone(node) => self.hub.lose_node(&node),
             Tiding::Away => {
@@ -113,56 +131,80 @@ impl Chat {
                 self.set_away(true);
             }
             Tiding::Back => self.come_back().await,
+            Tiding::Lapsed => {
+                self.look_until_seen().await;
+                self.tell_presence_anew();
+            }
+        }
+        None
+    }
+
+    /// Gives back a notice for which the store is needed and cannot be asked just now.
+    async fn heed_if_possible(&self, notice: Notice) -> Option<Notice> {
+        match self.heed(&notice).await {
+            Ok(()) => None,
+            Err(Error::Internal) => {
+                tracing::warn!(?notice, "cannot do what another node asks for");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "cannot do yet what another node asks for");
+                Some(notice)
+            }
         }
     }
 
-    async fn heed(&self, notice: Notice) -> Result<()> {
+    async fn heed(&self, notice: &Notice) -> Result<()> {
         match notice {
             Notice::User(user) => {
                 // Counted first: whose connection is on its way in looks again.
                 self.changes.fetch_add(1, Ordering::AcqRel);
-                if let Some(online) = self.users.online(user)
-                    && let Some(now) = self.store.accounts.user(user).await?
+                if let Some(online) = self.users.online(*user)
+                    && let Some(now) = self.store.accounts.user(*user).await?
                 {
                     online.set_stored();
                     self.show_rights(&now);
                 }
             }
             Notice::Shown(user) => {
-                if let Some(now) = self.store.accounts.user(user).await? {
+                if let Some(now) = self.store.accounts.user(*user).await? {
                     self.show_anew(&now);
                 }
             }
             Notice::Ended(user, sessions) => {
                 self.changes.fetch_add(1, Ordering::AcqRel);
-                self.close_sessions(user, &sessions);
+                self.close_sessions(*user, sessions);
             }
             Notice::Closed(user, why) => {
                 self.changes.fetch_add(1, Ordering::AcqRel);
-                self.close_here(user, |_| true, why.code());
+                self.close_here(*user, |_| true, why.code());
             }
             Notice::Banned { user, until, reason } => {
                 if let Some(online) = self.users.online(user.id) {
-                    let addresses =
-                        online.addresses().into_iter().map(|address| network(address).to_string()).collect();
-                    self.ban_addresses(&user, addresses, until, &reason).await?;
+                    self.ban_from(&online, *until, reason).await?;
                 }
             }
             Notice::Bans => self.learn_bans().await?,
             Notice::Place => self.learn_place().await?,
             Notice::Member { user, room, joined, gone } => {
-                self.show_member(user, &room, joined, gone.map(Into::into).as_ref());
+                self.show_member(*user, room, *joined, gone.as_deref().map(Into::into).as_ref());
             }
             Notice::Markers(moved) => {
                 for (room, user) in moved {
-                    if let Some(user) = self.users.online(user) {
-                        self.hub.marker_moved(&room, &user);
+                    if let Some(user) = self.users.online(*user) {
+                        self.hub.marker_moved(room, &user);
                     }
                 }
             }
-            Notice::Room(room) => self.hub.stir(&room),
+            Notice::Room(room) => self.hub.stir(room),
         }
         Ok(())
+    }
+
+    /// Bans the addresses from which a guest has come to this node.
+    async fn ban_from(&self, guest: &User, until: Timestamp, reason: &str) -> Result<()> {
+        let addresses = guest.addresses().into_iter().map(|address| network(address).to_string()).collect();
+        self.ban_addresses(&guest.author(), addresses, until, reason).await
     }
 
     fn heed_in_room(&self, room: &RoomId, notice: &str) {
@@ -200,8 +242,11 @@ impl Chat {
                     let ((), due) = room.with_presence(|presence| presence.learn(others));
                     self.hub.schedule(&id, due);
                 }
-                // They are asked again when the store is back.
-                Err(error) => tracing::debug!(room = %id, %error, "cannot ask who is present elsewhere"),
+                Err(error) => {
+                    tracing::debug!(room = %id, %error, "cannot ask yet who is present elsewhere");
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    self.ask_presence_in(&id);
+                }
             }
         }
     }
@@ -220,16 +265,14 @@ impl Chat {
 
     /// The store is back: whatever may have changed meanwhile is looked at before anything is delivered.
     async fn come_back(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-        let mut tries = 0;
-        while let Err(error) = self.look_again().await {
-            tries += 1;
-            tracing::warn!(%error, tries, "cannot look at what has changed while the store was away");
-            tokio::time::sleep(AGAIN_AFTER).await;
-        }
+        self.look_until_seen().await;
         self.hub.let_go();
         self.set_away(false);
         tracing::info!("the store can be reached again");
+        self.tell_presence_anew();
+    }
+
+    fn tell_presence_anew(&self) {
         for room in self.hub.live_rooms() {
             room.with_presence(Presence::tell_anew);
             self.hub.presence_changed(&room, None);
@@ -237,11 +280,26 @@ impl Chat {
         }
     }
 
+    async fn look_until_seen(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        let mut tries = 0;
+        while let Err(error) = self.look_again().await {
+            tries += 1;
+            tracing::warn!(%error, tries, "cannot look at what has changed while the store was away");
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
+
     async fn look_again(&self) -> Result<()> {
         rooms::make_lobby(self.directory()).await?;
-        self.learn_place().await?;
-        self.learn_bans().await?;
-        let looks = stream::iter(self.users.all()).map(|user| async move { self.look_at(&user).await });
+        unless_unreadable(self.learn_place().await, || "the place's settings stay as they were known")?;
+        unless_unreadable(self.learn_bans().await, || "the bans of addresses stay as they were known")?;
+        let looks = stream::iter(self.users.all()).map(|user| async move {
+            unless_unreadable(self.look_at(&user).await, || {
+                self.close_here(user.id, |_| true, CloseCode::GoingAway);
+                "a user's connections are closed, since nobody knows what they may do"
+            })
+        });
         let mut looks = looks.buffer_unordered(LOOKED_UP);
         while let Some(looked) = looks.next().await {
             looked?;
@@ -251,15 +309,10 @@ impl Chat {
 
     /// Whether this user's connections may go on, and as what.
     async fn look_at(&self, user: &Arc<User>) -> Result<()> {
-        if user.is_stored()
-            && let Some(now) = self.store.accounts.user(user.id).await?
-        {
-            if user.update(&now) {
-                self.show_rights(&now);
-            }
-            if auth::check_not_banned(&now).is_err() {
-                self.close_here(user.id, |_| true, CloseCode::Policy);
-            }
+        // A guest who has said nothing may have been stored by another node, with what they may not do.
+        if let Some(now) = self.store.accounts.user(user.id).await? {
+            user.set_stored();
+            self.look_at_record(user, &now).await?;
         }
         if user.addresses().into_iter().any(|address| self.check_address(address).is_err()) {
             self.close_here(user.id, |link| link.source.is_some(), CloseCode::Policy);
@@ -275,6 +328,32 @@ impl Chat {
         }
         Ok(())
     }
+
+    async fn look_at_record(&self, user: &User, now: &UserRecord) -> Result<()> {
+        // Who came without a session keeps the name that was free then.
+        if !user.sessions().is_empty() && now.name != user.name() {
+            self.show_anew(now);
+        }
+        if user.update(now) {
+            self.show_rights(now);
+        }
+        if auth::check_not_banned(now).is_err() {
+            if let Some(until) = now.banned_until.filter(|_| now.role.is_guest()) {
+                self.ban_from(user, until, "").await?;
+            }
+            self.close_here(user.id, |_| true, CloseCode::Policy);
+        }
+        Ok(())
+    }
+}
+
+/// What cannot be read would not be read the next time either, and must hold nobody up.
+fn unless_unreadable(looked: Result<()>, otherwise: impl FnOnce() -> &'static str) -> Result<()> {
+    if looked == Err(Error::Internal) {
+        tracing::error!("what the store holds cannot be read: {}", otherwise());
+        return Ok(());
+    }
+    looked
 }
 
 fn json(notice: &impl Serialize) -> String {

@@ -17,7 +17,7 @@ pub enum Tiding {
     /// From another node, to all.
     Notice(String),
     /// From another node, to those that watch this room.
-    RoomNotice { node: NodeId, room: RoomId, notice: String },
+    RoomNotice { room: RoomId, notice: String },
     /// Users of another node are present in a room that is watched, or are not any more.
     Present { node: NodeId, room: RoomId, came: Vec<Author>, left: Vec<UserId> },
     /// Another node has ended; nobody is present by it any more.
@@ -26,11 +26,14 @@ pub enum Tiding {
     Away,
     /// It can be reached again: notices may have been missed, and rights may have ended meanwhile.
     Back,
+    /// The others have, or may have, taken this node for dead, or the store has lost what nodes held there: what it is
+    /// told for this node alone is to be told anew.
+    Lapsed,
 }
 
 /// The other nodes. A backend that one process has for itself answers as if there were none.
 ///
-/// Notices may get lost while the store is away; `Tiding::Back` says so.
+/// Notices may get lost while the store is away; `Tiding::Back` or `Tiding::Lapsed` says so.
 pub trait Nodes: Send + Sync {
     /// This node's own id.
     fn node(&self) -> NodeId;
@@ -57,7 +60,8 @@ pub trait Nodes: Send + Sync {
     fn others_present<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Vec<(NodeId, Vec<Author>)>>;
 
     /// Takes hold of those of these folded names that no other user holds by another living node; the answer says of
-    /// each whether it is held now. A name is held until it is released as often, or this node ends.
+    /// each whether it is held now. Whatever the answer, and even if nobody waits for it, each is to be released, as
+    /// often as it was claimed; until then it is held, or until this node ends.
     fn claim(&self, folded: Vec<String>, user: UserId) -> Answer<'_, Vec<bool>>;
 
     fn release(&self, folded: &str, user: UserId);

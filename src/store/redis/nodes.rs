@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::link::{Link, is_demoted};
+use super::link::{Link, STOPPED, is_demoted};
 use super::{Backend, key, room_key};
 use crate::protocol::{Author, RoomId, UserId};
 use crate::store::{Answer, NodeId, Nodes, Tiding, Watcher};
@@ -89,7 +89,9 @@ enum Said {
 }
 
 /// Renews a lease and names the living; whoever is found dead lets go of their names.
-const RENEW: &str = r"
+static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
 local had = redis.call('EXISTS', '{chinwag}:node:' .. ARGV[1])
 redis.call('SET', '{chinwag}:node:' .. ARGV[1], '1', 'EX', ARGV[2])
 redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
@@ -106,7 +108,9 @@ for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   end
 end
 return {had, living}
-";
+",
+    )
+});
 
 /// Ends a lease, and says so.
 const LEAVE: &str = r"
@@ -119,7 +123,9 @@ redis.call('SPUBLISH', KEYS[2], ARGV[2])
 ";
 
 /// Claims names for a node and user: of each 1 where it is held now. Names and stamps come in pairs.
-const CLAIM: &str = r"
+static CLAIM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
 local node, user, outcome = ARGV[1], ARGV[2], {}
 for at = 3, #ARGV, 2 do
   local name, stamp = ARGV[at], ARGV[at + 1]
@@ -142,22 +148,26 @@ for at = 3, #ARGV, 2 do
   outcome[#outcome + 1] = free
 end
 return outcome
-";
+",
+    )
+});
 
-/// Lets go of a name that was claimed with this stamp.
+/// Lets go of a name that was claimed with this stamp, or one before.
 const RELEASE: &str = r"
 local held = redis.call('HGET', KEYS[1], ARGV[1])
-if held and string.match(held, '%d+$') == ARGV[3] then
+if held and tonumber(string.match(held, '%d+$')) <= tonumber(ARGV[3]) then
   redis.call('HDEL', KEYS[1], ARGV[1])
   redis.call('SREM', KEYS[2], ARGV[2])
 end
 ";
 
 /// Who holds names by another living node; empty where nobody does.
-const HELD: &str = r"
+static HELD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
 local outcome = {}
-for at = 2, #ARGV do
-  local user, held = '', redis.call('HGETALL', '{chinwag}:claim:' .. ARGV[at])
+for _, claim in ipairs(KEYS) do
+  local user, held = '', redis.call('HGETALL', claim)
   for i = 1, #held, 2 do
     if held[i] ~= ARGV[1] and redis.call('EXISTS', '{chinwag}:node:' .. held[i]) == 1 then
       user = string.match(held[i + 1], '^%S+')
@@ -166,7 +176,9 @@ for at = 2, #ARGV do
   outcome[#outcome + 1] = user
 end
 return outcome
-";
+",
+    )
+});
 
 impl Peers {
     pub fn new(watcher: Arc<dyn Watcher>) -> Self {
@@ -211,7 +223,7 @@ impl Peers {
         self.others.lock().insert(node.clone());
         Some(match (said, room) {
             (Said::Notice(notice), None) => Tiding::Notice(notice),
-            (Said::Notice(notice), Some(room)) => Tiding::RoomNotice { node, room: room.into(), notice },
+            (Said::Notice(notice), Some(room)) => Tiding::RoomNotice { room: room.into(), notice },
             (Said::Present { came, left }, Some(room)) => Tiding::Present { node, room: room.into(), came, left },
             _ => return None,
         })
@@ -219,18 +231,23 @@ impl Peers {
 
     /// Keeps the lease, and notices whose has ended, until this node leaves.
     async fn live(self: Arc<Self>, link: Link) {
-        let mut first = true;
+        let (mut first, mut failed) = (true, false);
         while !self.left.load(Ordering::Acquire) {
             match self.renew(&link).await {
                 Ok(had) => {
-                    if !had && !first {
-                        // The others took this node for dead, or Redis has lost what it held.
-                        self.claim_anew(&link).await;
-                        self.watcher.told(Tiding::Back);
+                    // The others took this node for dead, or Redis has lost what it held; or the answer that said so
+                    // was lost.
+                    let lapsed = failed || !(had || first);
+                    (first, failed) = (false, false);
+                    if lapsed {
+                        failed = !self.claim_anew(&link).await;
+                        self.watcher.told(Tiding::Lapsed);
                     }
-                    first = false;
                 }
-                Err(error) => tracing::debug!(%error, "cannot renew this node's lease"),
+                Err(error) => {
+                    failed = true;
+                    tracing::debug!(%error, "cannot renew this node's lease");
+                }
             }
             tokio::time::sleep(RENEW_EVERY).await;
         }
@@ -241,7 +258,7 @@ impl Peers {
         let (node, nodes) = (self.node.clone(), key("nodes"));
         let (had, living): (bool, HashSet<NodeId>) = link
             .change(move |mut redis| async move {
-                Script::new(RENEW).key(nodes).arg(node).arg(LEASE_SECONDS).invoke_async(&mut redis).await
+                RENEW.key(nodes).arg(node).arg(LEASE_SECONDS).invoke_async(&mut redis).await
             })
             .await?;
         let mut others = self.others.lock();
@@ -255,27 +272,67 @@ impl Peers {
         Ok(had)
     }
 
-    async fn claim_anew(&self, link: &Link) {
+    /// Says whether nothing came in between.
+    async fn claim_anew(self: &Arc<Self>, link: &Link) -> bool {
         let claims: Vec<_> =
             self.claims.lock().iter().map(|(name, claim)| (name.clone(), claim.user, claim.stamp)).collect();
         for (name, user, stamp) in claims {
             if let Err(error) = self.claim_all(link, vec![(name, stamp)], user).await {
                 tracing::debug!(%error, "cannot claim a name anew");
+                return false;
+            }
+        }
+        true
+    }
+
+    fn claim_all(self: &Arc<Self>, link: &Link, names: Vec<(String, u64)>, user: UserId) -> Answer<'static, Vec<bool>> {
+        let (node, claims, asked) = (self.node.clone(), key(&format!("claims:{}", self.node)), names.clone());
+        let claimed = link.change(move |mut redis| async move {
+            let mut claim = CLAIM.key(claims);
+            claim.arg(node).arg(user.to_string());
+            for (name, stamp) in asked {
+                claim.arg(name).arg(stamp);
+            }
+            claim.invoke_async(&mut redis).await
+        });
+        let peers = self.clone();
+        // It goes on where whoever asked has gone.
+        let claiming = link.runtime().spawn(async move {
+            let claimed = claimed.await;
+            peers.release_unclaimed(names);
+            claimed
+        });
+        Box::pin(async { claiming.await.unwrap_or(Err(STOPPED)) })
+    }
+
+    /// Lets go once more of what was let go of while Redis was asked for it: that may have come first.
+    fn release_unclaimed(&self, names: Vec<(String, u64)>) {
+        let claims = self.claims.lock();
+        for (name, stamp) in names {
+            if !claims.contains_key(&name) {
+                self.release(name, stamp);
             }
         }
     }
 
-    fn claim_all(&self, link: &Link, names: Vec<(String, u64)>, user: UserId) -> Answer<'static, Vec<bool>> {
-        let (node, claims) = (self.node.clone(), key(&format!("claims:{}", self.node)));
-        link.change(move |mut redis| async move {
-            let script = Script::new(CLAIM);
-            let mut claim = script.key(claims);
-            claim.arg(node).arg(user.to_string());
-            for (name, stamp) in names {
-                claim.arg(name).arg(stamp);
-            }
-            claim.invoke_async(&mut redis).await
-        })
+    fn release(&self, name: String, stamp: u64) {
+        let mut waiting = self.waiting.lock();
+        let released = waiting.released.entry(name).or_default();
+        *released = stamp.max(*released);
+        drop(waiting);
+        self.bell.notify_one();
+    }
+
+    /// One more claim of this name, and its stamp.
+    fn count(&self, name: String, user: UserId) -> (String, u64) {
+        let mut claims = self.claims.lock();
+        let stamp = self.stamp.fetch_add(1, Ordering::Relaxed);
+        let claim = claims.entry(name.clone()).or_insert(Claim { user, count: 0, stamp });
+        if claim.user != user {
+            *claim = Claim { user, count: 0, stamp };
+        }
+        (claim.count, claim.stamp) = (claim.count + 1, stamp);
+        (name, stamp)
     }
 
     fn say(&self, channel: String, said: Said) {
@@ -473,19 +530,10 @@ impl Nodes for Backend {
     }
 
     fn claim(&self, folded: Vec<String>, user: UserId) -> Answer<'_, Vec<bool>> {
-        Box::pin(async move {
-            let peers = &self.peers;
-            let stamp = || peers.stamp.fetch_add(1, Ordering::Relaxed);
-            let stamped: Vec<_> = folded.into_iter().map(|name| (name, stamp())).collect();
-            let held = peers.claim_all(&self.link, stamped.clone(), user).await?;
-            let mut claims = peers.claims.lock();
-            for ((name, stamp), _) in stamped.into_iter().zip(&held).filter(|(_, held)| **held) {
-                let claim = claims.entry(name).or_insert(Claim { user, count: 0, stamp });
-                claim.count += 1;
-                claim.stamp = claim.stamp.max(stamp);
-            }
-            Ok(held)
-        })
+        let peers = &self.peers;
+        // Counted before Redis is asked: whatever becomes of that, it is let go of in the end.
+        let stamped = folded.into_iter().map(|name| peers.count(name, user)).collect();
+        peers.claim_all(&self.link, stamped, user)
     }
 
     fn release(&self, folded: &str, user: UserId) {
@@ -495,8 +543,7 @@ impl Nodes for Backend {
         if claim.count == 0 {
             let stamp = claim.stamp;
             claims.remove(folded);
-            self.peers.waiting.lock().released.insert(folded.to_owned(), stamp);
-            self.peers.bell.notify_one();
+            self.peers.release(folded.to_owned(), stamp);
         }
     }
 
@@ -506,8 +553,11 @@ impl Nodes for Backend {
         }
         let node = self.peers.node.clone();
         self.link.read(move |mut redis| async move {
-            let held: Vec<String> =
-                Script::new(HELD).key(key("nodes")).arg(node).arg(folded).invoke_async(&mut redis).await?;
+            let mut ask = HELD.prepare_invoke();
+            for name in folded {
+                ask.key(key(&format!("claim:{name}")));
+            }
+            let held: Vec<String> = ask.arg(node).invoke_async(&mut redis).await?;
             Ok(held.iter().map(|user| user.parse().ok().map(UserId)).collect())
         })
     }
