@@ -58,7 +58,7 @@ impl Backend {
     pub fn open(options: &Redis, watcher: Arc<dyn Watcher>) -> Result<Self, Fatal> {
         let source = Arc::new(Source::new(&options.url)?);
         let worth = Arc::new(Mutex::new(String::new()));
-        let peers = Arc::new(Peers::new(watcher.clone()));
+        let peers = Arc::new(Peers::new(watcher.clone(), source.channels().clone()));
         let runner = Runner::new(source.clone(), options.wait, watcher, peers.clone(), worth.clone());
         let feed = runner.feed();
         let (opened, opening) = mpsc::channel();
@@ -157,6 +157,34 @@ fn why_not(error: &RedisError) -> Fatal {
         }
         (ErrorKind::RESP3NotSupported, _) => Fatal::RedisVersion("older than 6".to_owned()),
         _ => Fatal::RedisAway(words),
+    }
+}
+
+/// The names of channels. Unlike keys they are the same in all databases of a Redis, so all but the first put their
+/// number on them: a place hears nothing of another beside it.
+#[derive(Clone)]
+struct Channels {
+    of_database: String,
+}
+
+impl Channels {
+    fn of(database: i64) -> Self {
+        Self { of_database: if database == 0 { String::new() } else { format!("@{database}") } }
+    }
+
+    /// What all nodes hear.
+    fn notices(&self) -> String {
+        key("notices") + &self.of_database
+    }
+
+    fn of_room(&self, room: &RoomId, what: &str) -> String {
+        room_key(room, what) + &self.of_database
+    }
+
+    /// The room, and what is said there.
+    fn read(channel: &str) -> Option<(&str, &str)> {
+        let (room, what) = channel.strip_prefix("chinwag:{")?.rsplit_once("}:")?;
+        Some((room, what.split_once('@').map_or(what, |(what, _)| what)))
     }
 }
 

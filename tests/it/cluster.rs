@@ -272,6 +272,24 @@ async fn a_session_that_ended_while_a_node_was_cut_off_is_over_when_it_is_back()
     tab.expects_close(4001).await;
 }
 
+#[tokio::test]
+async fn a_place_in_another_database_of_the_same_redis_hears_nothing() {
+    let redis = RedisServer::start();
+    let one = TestServer::on_redis(format!("{}/0", redis.url()), &[]).await;
+    let other = TestServer::on_redis(format!("{}/1", redis.url()), &[]).await;
+    let third = TestServer::on_redis(format!("{}/1", redis.url()), &[]).await;
+    let mut bob = other.guest_in("bob", "lobby").await;
+    let mut alice = one.guest_in("alice", "lobby").await;
+    alice.says("lobby", "not for bob").await;
+    alice.hears("not for bob").await;
+    // What comes after it from his own place: nothing came before.
+    let mut carol = third.guest_in("carol", "lobby").await;
+    bob.sees_joined("carol").await;
+    assert_eq!(bob.sees_present("lobby").await.len(), 2);
+    carol.says("lobby", "for bob").await;
+    assert_eq!(text(&bob.next_push("event").await["author"]["name"]), "carol");
+}
+
 /// What append.lua does with an event, but for telling of it.
 const APPEND_UNHEARD: &str = r#"
 local room, log = 'chinwag:{lobby}:room', 'chinwag:{lobby}:log'

@@ -1,7 +1,8 @@
 -- Appends what waits for one room: each event gets its seq, and its effect comes to pass with it. All or nothing of
 -- it is done, since Redis runs a script at once; what is announced is what will be read.
 --
--- KEYS: the room's hash. ARGV: the epoch that the node knows, or ''; then of each event nine:
+-- KEYS: the room's hash. ARGV: the epoch that the node knows, or ''; what ends the names of channels; then of each
+-- event nine:
 -- head, content or '', '1' for a message, author, txn_id or '', right, least rank, author's rank, effect as JSON or ''.
 -- Answers {status, epoch, outcomes, header}: an outcome is a seq, below zero where it was taken before, or words.
 
@@ -263,7 +264,7 @@ local function append(at)
 end
 
 local outcomes = {}
-for at = 2, #ARGV, 9 do
+for at = 3, #ARGV, 9 do
   local outcome = append(at)
   outcomes[#outcomes + 1] = outcome
   if outcome == 'moved' then
@@ -289,6 +290,6 @@ if #emptied > 0 then
   header.emptied = emptied
 end
 local told = cjson.encode(header)
-redis.call('SPUBLISH', prefix .. 'news', told .. '\n' .. table.concat(lines, '\n'))
-redis.call('SPUBLISH', prefix .. 'head', '')
+redis.call('SPUBLISH', prefix .. 'news' .. ARGV[2], told .. '\n' .. table.concat(lines, '\n'))
+redis.call('SPUBLISH', prefix .. 'head' .. ARGV[2], '')
 return { 'done', room.epoch, outcomes, told }

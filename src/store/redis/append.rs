@@ -9,7 +9,7 @@ use redis::{Pipeline, Script, Value};
 use serde::Serialize;
 
 use super::event;
-use super::{key, room_key};
+use super::{Channels, key, room_key};
 use crate::error::{Error, Result};
 use crate::protocol::{Epoch, Event, Kind, MemberRole, RoomChange, RoomId, RoomKind, Seq, UserId};
 use crate::store::{ARCHIVED, Append, Completion, Effect, NOT_ENOUGH, Right};
@@ -209,12 +209,12 @@ impl Pending {
 }
 
 /// The part of a pipeline that appends these.
-pub(super) fn add_to(pipe: &mut Pipeline, script: &Script, batch: &Batch, epoch: Option<Epoch>) {
+pub(super) fn add_to(pipe: &mut Pipeline, script: &Script, batch: &Batch, epoch: Option<Epoch>, channels: &Channels) {
     for list in batch.posts.iter().filter_map(Post::list) {
         pipe.cmd("SADD").arg(list).arg(batch.room.as_str()).ignore();
     }
     let call = pipe.cmd("EVALSHA").arg(script.get_hash()).arg(1).arg(room_key(&batch.room, "room"));
-    call.arg(epoch.map_or_else(String::new, |Epoch(epoch)| epoch.to_string()));
+    call.arg(epoch.map_or_else(String::new, |Epoch(epoch)| epoch.to_string())).arg(&channels.of_database);
     for post in &batch.posts {
         let (right, least, rank) = match post.right {
             Right::Free => ("", 0, 0),

@@ -18,13 +18,13 @@ use redis::{ErrorKind, Pipeline, PushInfo, PushKind, RedisError, RedisResult, Sc
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
+use super::Channels;
 use super::append::{self, Answered, Batch, Guests, Outcome, Pending, Post, Waiting};
 use super::healing::{self, Found, Page};
 use super::known::{Ask, Asked, Known};
 use super::link::{AWAY, STOPPED, config, is_demoted, outcome, was_refused};
 use super::news::{self, Header, News};
 use super::nodes::Peers;
-use super::room_key;
 use super::source::Source;
 use super::worth::{self, Settings};
 use crate::error::{Error, Result};
@@ -101,7 +101,7 @@ impl Connected {
     /// The first connection, which hears what is told to all nodes.
     pub async fn first(source: &Source) -> RedisResult<Self> {
         let connected = Self::new(source).await?;
-        subscribe(connected.redis.clone(), Peers::channel()).await?;
+        subscribe(connected.redis.clone(), source.channels().notices()).await?;
         Ok(connected)
     }
 
@@ -331,9 +331,10 @@ impl Runner {
     /// Subscribes to all that is watched and followed, and finds out what happened meanwhile.
     async fn heal(&mut self, redis: &MultiplexedConnection, connected: &mut Connected) -> Result<(), Lost> {
         self.known.forget();
-        let watched = self.known.watched().flat_map(watched);
-        let heads = self.followed.keys().map(|id| room_key(id, "head"));
-        let all = watched.chain(heads).chain([Peers::channel()]);
+        let channels = self.source.channels();
+        let watched = self.known.watched().flat_map(|id| watched(channels, id));
+        let heads = self.followed.keys().map(|id| channels.of_room(id, "head"));
+        let all = watched.chain(heads).chain([channels.notices()]);
         let subscribed = join_all(all.map(|channel| subscribe(redis.clone(), channel))).await;
         subscribed.into_iter().collect::<RedisResult<()>>().map_err(|error| lost(&error))?;
         for id in self.known.all() {
@@ -355,22 +356,22 @@ impl Runner {
             Job::Append(post) => self.pending.push(*post),
             Job::Watch(id, asking) => {
                 if self.known.watch(&id, asking) {
-                    let redis = redis.clone();
+                    let (redis, channels) = (redis.clone(), watched(self.source.channels(), &id));
                     self.tasks.push(Box::pin(async move {
-                        let subscribed = join_all(watched(&id).map(|channel| subscribe(redis.clone(), channel))).await;
+                        let subscribed = join_all(channels.map(|channel| subscribe(redis.clone(), channel))).await;
                         Reply::Watched(id, subscribed.into_iter().collect())
                     }));
                 }
             }
             Job::Unwatch(id) => {
                 if self.known.unwatch(&id) {
-                    for channel in watched(&id) {
+                    for channel in watched(self.source.channels(), &id) {
                         self.unsubscribe(channel, redis);
                     }
                 }
             }
             Job::Follow(id) => {
-                let channel = room_key(&id, "head");
+                let channel = self.source.channels().of_room(&id, "head");
                 if self.follow(id) {
                     let redis = redis.clone();
                     self.tasks.push(Box::pin(async move { Reply::Nothing(subscribe(redis, channel).await) }));
@@ -378,7 +379,7 @@ impl Runner {
             }
             Job::Unfollow(id) => {
                 if self.unfollow(&id) {
-                    self.unsubscribe(room_key(&id, "head"), redis);
+                    self.unsubscribe(self.source.channels().of_room(&id, "head"), redis);
                 }
             }
             Job::Close => self.closing = true,
@@ -437,7 +438,7 @@ impl Runner {
         }
         for batch in &sent.batches {
             let epoch = self.known.epoch(&batch.room);
-            append::add_to(&mut pipe, &self.script, batch, epoch);
+            append::add_to(&mut pipe, &self.script, batch, epoch, self.source.channels());
         }
         if self.wait > 0 {
             pipe.cmd("WAIT").arg(self.wait).arg(WAIT_TIME);
@@ -662,8 +663,8 @@ fn lost(error: &RedisError) -> Lost {
 }
 
 /// The channels of a room that is watched. Each is subscribed to by itself, since each is answered by itself.
-fn watched(room: &RoomId) -> [String; 2] {
-    [room_key(room, "news"), room_key(room, "signals")]
+fn watched(channels: &Channels, room: &RoomId) -> [String; 2] {
+    ["news", "signals"].map(|what| channels.of_room(room, what))
 }
 
 async fn subscribe(mut redis: MultiplexedConnection, channel: String) -> RedisResult<()> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use redis::Value;
 use serde::Deserialize;
 
+use super::Channels;
 use super::event;
 use super::room;
 use crate::protocol::{Epoch, Event, RoomId, Seq, UserId};
@@ -51,7 +52,7 @@ struct Line {
 pub(super) fn read(data: &[Value]) -> Option<News> {
     let [Value::BulkString(channel), Value::BulkString(said)] = data else { return None };
     let (channel, said) = (std::str::from_utf8(channel).ok()?, std::str::from_utf8(said).ok()?);
-    let (room, what) = channel.strip_prefix("chinwag:{")?.rsplit_once("}:")?;
+    let (room, what) = Channels::read(channel)?;
     match what {
         "news" => {
             let mut lines = said.split('\n');

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::link::{Link, STOPPED, is_demoted};
-use super::{Backend, key, room_key};
+use super::{Backend, Channels, key, room_key};
 use crate::protocol::{Author, RoomId, UserId};
 use crate::store::{Answer, NodeId, Nodes, Tiding, Watcher};
 
@@ -38,6 +38,7 @@ const NOTICES: usize = 10_000;
 pub(super) struct Peers {
     node: NodeId,
     watcher: Arc<dyn Watcher>,
+    channels: Channels,
     waiting: Mutex<Waiting>,
     bell: Notify,
     /// Notified when nothing waits any more.
@@ -181,10 +182,11 @@ return outcome
 });
 
 impl Peers {
-    pub fn new(watcher: Arc<dyn Watcher>) -> Self {
+    pub fn new(watcher: Arc<dyn Watcher>, channels: Channels) -> Self {
         Self {
             node: format!("{:08x}", Uuid::now_v7().as_u128() & 0xffff_ffff),
             watcher,
+            channels,
             waiting: Mutex::default(),
             bell: Notify::new(),
             silence: Condvar::new(),
@@ -200,11 +202,6 @@ impl Peers {
         link.runtime().spawn(self.clone().speak(link.clone()));
     }
 
-    /// The channel on which notices to all nodes come.
-    pub fn channel() -> String {
-        key("notices")
-    }
-
     /// What was heard on a channel of ours; `None` where that was our own voice, or is nothing of ours.
     pub fn heard(&self, data: &[Value]) -> Option<Tiding> {
         let [Value::BulkString(channel), Value::BulkString(said)] = data else { return None };
@@ -212,10 +209,8 @@ impl Peers {
         if node == self.node {
             return None;
         }
-        let room = std::str::from_utf8(channel)
-            .ok()?
-            .strip_prefix("chinwag:{")
-            .and_then(|rest| rest.strip_suffix("}:signals"));
+        let channel = Channels::read(std::str::from_utf8(channel).ok()?);
+        let room = channel.filter(|(_, what)| *what == "signals").map(|(room, _)| room);
         if let Said::Gone = said {
             self.others.lock().remove(&node);
             return Some(Tiding::NodeGone(node));
@@ -404,14 +399,14 @@ impl Peers {
             }
             // After the hash: whoever looks there and listens misses nothing.
             let words = self.words(Said::Present { came, left });
-            pipeline.cmd("SPUBLISH").arg(room_key(room, "signals")).arg(words);
+            pipeline.cmd("SPUBLISH").arg(self.channels.of_room(room, "signals")).arg(words);
         }
         for (name, stamp) in &waiting.released {
             let claims = [key(&format!("claim:{name}")), key(&format!("claims:{}", self.node))];
             pipeline.cmd("EVAL").arg(RELEASE).arg(2).arg(&claims).arg(&self.node).arg(name).arg(*stamp);
         }
         if waiting.leaves {
-            let keys = [key("nodes"), Self::channel()];
+            let keys = [key("nodes"), self.channels.notices()];
             pipeline.cmd("EVAL").arg(LEAVE).arg(2).arg(&keys).arg(&self.node).arg(self.words(Said::Gone));
         }
         pipeline.ignore_errors();
@@ -487,11 +482,11 @@ impl Nodes for Backend {
     }
 
     fn tell(&self, notice: String) {
-        self.peers.say(Peers::channel(), Said::Notice(notice));
+        self.peers.say(self.peers.channels.notices(), Said::Notice(notice));
     }
 
     fn tell_room(&self, room: &RoomId, notice: String) {
-        self.peers.say(room_key(room, "signals"), Said::Notice(notice));
+        self.peers.say(self.peers.channels.of_room(room, "signals"), Said::Notice(notice));
     }
 
     fn present(&self, room: &RoomId, came: Vec<Author>, left: Vec<UserId>) {

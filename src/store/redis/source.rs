@@ -11,6 +11,7 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
+use super::Channels;
 use super::link::CONNECT_TIME;
 use crate::error::Fatal;
 
@@ -19,6 +20,7 @@ const SENTINEL_PORT: u16 = 26_379;
 
 pub(super) struct Source {
     place: Place,
+    channels: Channels,
     doubts: AtomicU64,
 }
 
@@ -32,13 +34,21 @@ impl Source {
     pub fn new(url: &str) -> Result<Self, Fatal> {
         // Nobody else may have said whose cryptography is used; where somebody has, theirs is.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let place = match url.strip_prefix(SENTINEL) {
-            Some(rest) => {
-                sentinels(rest).map(|clients| Place::Sentinels(clients.into_iter().map(Mutex::new).collect()))
-            }
-            None => server(url).and_then(|info| Client::open(info).ok()).map(|client| Place::One(Box::new(client))),
+        let found = match url.strip_prefix(SENTINEL) {
+            Some(rest) => sentinels(rest)
+                .map(|(clients, db)| (Place::Sentinels(clients.into_iter().map(Mutex::new).collect()), db)),
+            None => server(url).and_then(|info| {
+                let db = info.redis_settings().db();
+                Some((Place::One(Box::new(Client::open(info).ok()?)), db))
+            }),
         };
-        Ok(Self { place: place.ok_or(Fatal::RedisUrl)?, doubts: AtomicU64::new(0) })
+        let (place, db) = found.ok_or(Fatal::RedisUrl)?;
+        Ok(Self { place, channels: Channels::of(db), doubts: AtomicU64::new(0) })
+    }
+
+    /// What channels are called in its database.
+    pub fn channels(&self) -> &Channels {
+        &self.channels
     }
 
     /// Whatever was connected before may be connected to a server that is the primary no more.
@@ -74,7 +84,7 @@ fn server(url: &str) -> Option<ConnectionInfo> {
 }
 
 /// Of `[USER:PASSWORD@]HOST:PORT[,HOST:PORT…]/MASTER[/DB]`.
-fn sentinels(rest: &str) -> Option<Vec<SentinelClient>> {
+fn sentinels(rest: &str) -> Option<(Vec<SentinelClient>, i64)> {
     let (authority, path) = rest.rsplit_once('@').map_or_else(
         || rest.split_once('/').map(|(hosts, path)| ((None, hosts), path)),
         |(user, rest)| rest.split_once('/').map(|(hosts, path)| ((Some(user), hosts), path)),
@@ -105,7 +115,8 @@ fn sentinels(rest: &str) -> Option<Vec<SentinelClient>> {
         }
         builder.build().ok()
     };
-    addresses.into_iter().map(client).collect()
+    let clients = addresses.into_iter().map(client).collect::<Option<_>>()?;
+    Some((clients, settings.db()))
 }
 
 #[cfg(test)]
