@@ -498,8 +498,9 @@ impl Due {
 
 #[cfg(test)]
 mod tests {
+    use super::super::presence::Presence;
     use super::*;
-    use crate::protocol::Epoch;
+    use crate::protocol::{Content, Epoch, Event};
 
     fn hub() -> Hub {
         Hub::new(1, TailLimits { room_bytes: 1 << 10, all_bytes: 1 << 12 })
@@ -550,6 +551,18 @@ mod tests {
         assert!(!hub.withholds());
         news();
         assert!(!hub.withholds());
+    }
+
+    #[test]
+    fn whoever_has_sent_a_message_types_no_more_wherever_they_sent_it() {
+        let (hub, bob) = (hub(), Author { id: UserId::random(), name: "bob".into() });
+        let room = hub.enliven(info("garden"));
+        let typing = |presence: &mut Presence| presence.typing(bob.clone(), Instant::now());
+        assert!(room.with_presence(typing).0, "it is news");
+        let message = Event::new(bob.clone(), Kind::Message, Content::message("hi", None, &[], 0));
+        let announcement = Announcement::new(room.id.clone(), Epoch(1), vec![Event { seq: 1, ..message }]);
+        hub.committed(Committed { announcements: vec![announcement], receipts: Vec::new() });
+        assert!(room.with_presence(typing).0, "it is news again");
     }
 
     #[test]

@@ -90,6 +90,48 @@ async fn a_mute_a_kick_and_a_ban_hold_on_every_node() {
 }
 
 #[tokio::test]
+async fn what_another_node_asks_for_is_done_as_soon_as_the_store_can_be_read() {
+    let redis = RedisServer::start();
+    let one = node(&redis).await;
+    let two = TestServer::on_redis(url_of_its_own(&redis), &[]).await;
+    let mia = moderator(&one).await;
+    let bob = one.register("bob").await;
+    let mut tab = bob.at(&two).connects_to("lobby").await;
+    permit(&redis, &["-hgetall"]);
+    mia.does(mia.acts_on(&bob.id, "mute", &json!({"minutes": 5}))).await;
+    redis.until("two has tried", &["ACL", "LOG"], |log| log.contains("hgetall"));
+    permit(&redis, &["+hgetall"]);
+    assert!(tab.next_push("me").await["muted_until"].is_string());
+}
+
+#[tokio::test]
+async fn who_is_present_is_asked_again_until_there_is_an_answer() {
+    let redis = RedisServer::start();
+    let one = node(&redis).await;
+    let mut alice = one.guest_in("alice", "lobby").await;
+    redis.until("alice is noted", &["EXISTS", "chinwag:{lobby}:present"], |there| there == "1");
+    let url = url_of_its_own(&redis);
+    permit(&redis, &["resetkeys", "~{chinwag}:*", "~chinwag:{lobby}:[^p]*"]);
+    let two = TestServer::on_redis(url, &[]).await;
+    let mut bob = two.guest_in("bob", "lobby").await;
+    redis.until("two has tried", &["ACL", "LOG"], |log| log.contains("chinwag:{lobby}:present"));
+    permit(&redis, &["~*"]);
+    bob.sees_joined("alice").await;
+    alice.says("lobby", "hello").await;
+    bob.hears("hello").await;
+}
+
+/// As a user who may do all, until `permit` says otherwise.
+fn url_of_its_own(redis: &RedisServer) -> String {
+    permit(redis, &["on", "nopass", "~*", "&*", "+@all"]);
+    format!("redis://app:any@127.0.0.1:{}", redis.port())
+}
+
+fn permit(redis: &RedisServer, rules: &[&str]) {
+    redis.sets(&[&["ACL", "SETUSER", "app"], rules].concat());
+}
+
+#[tokio::test]
 async fn slow_mode_holds_on_every_node() {
     let redis = RedisServer::start();
     let (one, two) = two_nodes(&redis).await;
@@ -188,7 +230,7 @@ async fn what_a_node_does_while_it_stops_holds_on_the_others() {
     let mut gus = two.guest_in("gus", "lobby").await;
     tab.sees_joined("gus").await;
     let gone = gus.id.clone();
-    let (mut stream, body) = mia.at(&two).acts_on(&bob.id, "kick", &json!({})).is_under_way().await;
+    let (mut stream, body) = mia.at(&two).acts_on(&bob.id, "kick", &json!({})).waits_for_body().await;
     let goes_on = async {
         // The node has said by now that it leaves.
         tab.sees_left(&gone).await;

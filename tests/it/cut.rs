@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::support::TestServer;
 use crate::support::play::{DURABLE, Play, Stage};
 use crate::support::proxy::{Proxy, Way};
@@ -129,4 +131,31 @@ async fn who_is_there_is_seen_again_after_a_cut_longer_than_the_nodes_lease() {
     let mut last = two.guest_in("frank", "lobby").await;
     assert_eq!(last.sees_present("lobby").await, ["alice", "bob", "erin", "frank"]);
     drop(erin);
+}
+
+#[tokio::test]
+async fn what_happened_to_people_while_their_node_was_cut_off_holds_when_it_is_back() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::before(redis.port());
+    let (one, two) = (TestServer::on_redis(redis.url(), &[]).await, TestServer::on_redis(proxy.url(), &[]).await);
+    let mia = one.owner().await;
+    let mut watching = mia.connects_to("lobby").await;
+    let bob = one.register("bob").await;
+    // Neither guest stands in the store before they are muted and banned.
+    let (mut gus, mut eve) = (two.guest_in("gus", "lobby").await, two.guest_in("eve", "lobby").await);
+    let mut tab = bob.at(&two).connects_to("lobby").await;
+    watching.sees_joined("bob").await;
+    let all = ["bob", "eve", "gus", &*mia.name];
+    while watching.sees_present("lobby").await.len() < all.len() {}
+    proxy.shuts();
+    assert_eq!(gus.next_push("store").await["away"], true);
+    mia.does(mia.acts_on(&gus.id, "mute", &json!({"minutes": 5}))).await;
+    mia.does(mia.acts_on(&eve.id, "ban", &json!({}))).await;
+    let renamed = bob.patch("/api/session").json(&json!({"name": "robert"})).await;
+    assert_eq!(renamed.status, 200, "{}", renamed.text());
+    proxy.lets_through();
+    eve.expects_close(1008).await;
+    assert!(gus.next_push("me").await["muted_until"].is_string());
+    gus.is_refused(gus.post("lobby", "may I?"), "muted").await;
+    tab.sees("the new name", |push| push["type"] == "user" && push["name"] == "robert").await;
 }

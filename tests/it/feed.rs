@@ -13,6 +13,7 @@ use chinwag::store::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::support::proxy::{Proxy, Way};
 use crate::support::redis::{RedisServer, Sentinel};
 
 /// Notes what it hears.
@@ -52,6 +53,20 @@ impl Node {
     fn start_at(url: String) -> Self {
         let ear = Arc::new(Ear::default());
         Self { store: open(url, ear.clone()).unwrap_or_else(|fatal| panic!("{fatal}")), ear }
+    }
+
+    /// Becomes one of the nodes, and has a lease.
+    fn joins(&self, redis: &RedisServer) {
+        self.store.nodes.join();
+        until(|| (redis.ask(&["EXISTS", &self.lease()]) == "1").then_some(()));
+    }
+
+    fn lease(&self) -> String {
+        format!("{{chinwag}}:node:{}", self.store.nodes.node())
+    }
+
+    fn claims(&self, name: &str, user: UserId) -> Result<Vec<bool>> {
+        block(self.store.nodes.claim(vec![name.to_owned()], user))
     }
 
     fn watch(&self, room: &str) -> Watch {
@@ -305,6 +320,52 @@ fn a_notice_that_redis_refuses_is_given_up() {
     one.store.nodes.tell("taken".to_owned());
     let told = until(|| two.ear.told.lock().unwrap().first().cloned());
     assert_eq!(told, Tiding::Notice("taken".to_owned()));
+}
+
+#[test]
+fn who_loses_the_lease_is_told_and_not_that_redis_is_back() {
+    let redis = RedisServer::start();
+    let node = Node::start(&redis);
+    node.joins(&redis);
+    redis.ask(&["DEL", &node.lease()]);
+    until(|| node.ear.told.lock().unwrap().contains(&Tiding::Lapsed).then_some(()));
+    assert_eq!(*node.ear.told.lock().unwrap(), [Tiding::Lapsed]);
+}
+
+#[test]
+fn a_name_whose_claim_was_not_answered_is_let_go_of() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::before(redis.port());
+    let (one, two) = (Node::start_at(proxy.url()), Node::start(&redis));
+    one.joins(&redis);
+    let [ann, bob] = [1, 2].map(|n| UserId(Uuid::from_u128(n)));
+    // Redis knows the script from now on.
+    one.claims("lily", ann).unwrap();
+    proxy.swallows(Way::Replies);
+    assert_eq!(one.claims("rose", ann), Err(Error::UnknownOutcome));
+    assert_eq!(two.claims("rose", bob), Ok(vec![false]), "Redis has heard of it");
+    one.store.nodes.release("rose", ann);
+    proxy.lets_through();
+    until(|| (two.claims("rose", bob) == Ok(vec![true])).then_some(()));
+}
+
+#[test]
+fn a_name_that_is_held_outlives_another_claim_that_is_refused() {
+    let redis = RedisServer::start();
+    let (one, two) = (Node::start_at(url_without(&redis, "+ping")), Node::start(&redis));
+    one.joins(&redis);
+    let [ann, bob] = [1, 2].map(|n| UserId(Uuid::from_u128(n)));
+    assert_eq!(one.claims("rose", ann), Ok(vec![true]));
+    permit(&redis, &["-evalsha"]);
+    one.claims("rose", ann).unwrap_err();
+    permit(&redis, &["+evalsha"]);
+    one.store.nodes.release("rose", ann);
+    // Said after it.
+    one.store.nodes.tell("released".to_owned());
+    until(|| two.ear.told.lock().unwrap().contains(&Tiding::Notice("released".to_owned())).then_some(()));
+    assert_eq!(two.claims("rose", bob), Ok(vec![false]));
+    one.store.nodes.release("rose", ann);
+    until(|| (two.claims("rose", bob) == Ok(vec![true])).then_some(()));
 }
 
 #[test]

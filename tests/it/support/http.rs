@@ -72,7 +72,7 @@ impl Request {
     }
 
     /// Sends the head, and no more once the server waits for the body; the caller is to send that.
-    pub async fn is_under_way(self) -> (TcpStream, Vec<u8>) {
+    pub async fn waits_for_body(self) -> (TcpStream, Vec<u8>) {
         const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
         let (mut stream, body) = self.header("Expect", "100-continue").begin().await;
         let mut told = [0; GO_ON.len()];
