@@ -292,13 +292,16 @@ impl Chat {
 
     async fn look_again(&self) -> Result<()> {
         rooms::make_lobby(self.directory()).await?;
-        unless_unreadable(self.learn_place().await, || "the place's settings stay as they were known")?;
-        unless_unreadable(self.learn_bans().await, || "the bans of addresses stay as they were known")?;
+        // What is known of these stays as it is.
+        unless_unreadable(self.learn_place().await)?;
+        unless_unreadable(self.learn_bans().await)?;
         let looks = stream::iter(self.users.all()).map(|user| async move {
-            unless_unreadable(self.look_at(&user).await, || {
+            let looked = self.look_at(&user).await;
+            if looked == Err(Error::Internal) {
+                // Nobody knows what they may do.
                 self.close_here(user.id, |_| true, CloseCode::GoingAway);
-                "a user's connections are closed, since nobody knows what they may do"
-            })
+            }
+            unless_unreadable(looked)
         });
         let mut looks = looks.buffer_unordered(LOOKED_UP);
         while let Some(looked) = looks.next().await {
@@ -348,9 +351,9 @@ impl Chat {
 }
 
 /// What cannot be read would not be read the next time either, and must hold nobody up.
-fn unless_unreadable(looked: Result<()>, otherwise: impl FnOnce() -> &'static str) -> Result<()> {
+fn unless_unreadable(looked: Result<()>) -> Result<()> {
     if looked == Err(Error::Internal) {
-        tracing::error!("what the store holds cannot be read: {}", otherwise());
+        tracing::error!("what the store holds of a user, the bans or the place cannot be read");
         return Ok(());
     }
     looked

@@ -26,14 +26,15 @@ pub enum Tiding {
     Away,
     /// It can be reached again: notices may have been missed, and rights may have ended meanwhile.
     Back,
-    /// The others have, or may have, taken this node for dead, or the store has lost what nodes held there: what it is
-    /// told for this node alone is to be told anew.
+    /// The others may have taken this node for dead, or the store may have lost what it holds for it: what was told of
+    /// this node is to be told anew. It does not end `Away`.
     Lapsed,
 }
 
 /// The other nodes. A backend that one process has for itself answers as if there were none.
 ///
-/// Notices may get lost while the store is away; `Tiding::Back` or `Tiding::Lapsed` says so.
+/// Notices get lost only while this node is cut off from the store, which `Tiding::Back` ends, and where the store does not
+/// permit them.
 pub trait Nodes: Send + Sync {
     /// This node's own id.
     fn node(&self) -> NodeId;

@@ -332,6 +332,20 @@ async fn a_place_in_another_database_of_the_same_redis_hears_nothing() {
     assert_eq!(text(&bob.next_push("event").await["author"]["name"]), "carol");
 }
 
+#[tokio::test]
+async fn who_cannot_be_read_when_redis_is_back_holds_nobody_up() {
+    let redis = RedisServer::start();
+    let server = node(&redis).await;
+    let bob = server.register("bob").await;
+    let mut tab = bob.connects_to("lobby").await;
+    let mut alice = server.guest_in("alice", "lobby").await;
+    redis.ask(&["HSET", &format!("{{chinwag}}:user:{}", bob.id), "role", "nonsense"]);
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    tab.expects_close(1001).await;
+    assert_eq!(alice.next_push("store").await["away"], true);
+    assert_eq!(alice.next_push("store").await["away"], false);
+}
+
 /// What append.lua does with an event, but for telling of it.
 const APPEND_UNHEARD: &str = r#"
 local room, log = 'chinwag:{lobby}:room', 'chinwag:{lobby}:log'

@@ -31,7 +31,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(5);
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
 /// A node that ends waits at most so long until it has said everything.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// More notices do not wait; while so many do, the store is away, and `Tiding::Back` says what follows from that.
+/// More notices do not wait. So many never should: they tell of what Redis has taken, which it does not while it is away.
 const NOTICES: usize = 10_000;
 
 /// This node among the others.
