@@ -155,7 +155,9 @@ async fn insists(client: &mut Client, post: &Value) -> u64 {
         loop {
             match client.ask(post.clone()).await {
                 Ok(told) => return number(&told["seq"]),
-                Err(error) => assert!(["unavailable", "unknown_outcome"].contains(&&*text(&error["code"])), "{error}"),
+                Err(error) => {
+                    assert!(["unavailable", "unknown_outcome"].contains(&&*text(&error["code"])), "{error}");
+                }
             }
         }
     };
