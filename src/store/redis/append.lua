@@ -1,5 +1,5 @@
--- Appends what waits for one room: each event gets its seq, and its effect comes to pass with it. All or nothing of
--- it is done, since Redis runs a script at once; what is announced is what will be read.
+-- Appends what waits for one room: each event gets its seq, and its effect comes to pass with it. Nobody sees
+-- a part of it, since Redis runs a script at once; what is announced is what will be read. An error takes nothing back.
 --
 -- KEYS: the room's hash. ARGV: the epoch that the node knows, or ''; what ends the names of channels; then of each
 -- event nine:

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, RedisResult, Script, cmd, pipe};
-use uuid::Uuid;
 
+use super::healing;
 use super::read::{UNREAD_REACH, room_script, run_each};
 use super::{Backend, key, room_key};
 use crate::error::{Error, Result};
@@ -333,7 +333,7 @@ fn creation(id: &RoomId, room: &RoomInfo, members: &[(UserId, MemberRole)]) -> (
         slow_seconds.to_string(),
         flag(*guests),
     ];
-    let epoch = Uuid::new_v4().as_u64_pair().1;
+    let epoch = healing::new_epoch().0;
     let mut args = vec![epoch.to_string(), INFO.len().to_string()];
     args.extend(INFO.iter().zip(values).flat_map(|(field, value)| [(*field).to_owned(), value]));
     args.extend(members.iter().flat_map(|(user, role)| [user.to_string(), role.as_str().to_owned()]));
