@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
@@ -17,6 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::support::client::Call;
 use crate::support::http::Request;
 use crate::support::process::Process;
+use crate::support::raw::{CLOSE, FIN, Raw, frame};
 use crate::support::{TestServer, in_time, list, number, text};
 
 /// Nothing is limited, tails are tiny, and nobody is closed for not reading while the test takes its time.
@@ -132,6 +134,20 @@ async fn a_page_costs_the_same_in_a_room_with_a_long_past() {
     }
 }
 
+/// The server waits two seconds for whoever has said goodbye, and has nothing to do meanwhile.
+#[tokio::test]
+async fn whoever_says_goodbye_and_does_not_hang_up_keeps_nobody_busy() {
+    let data = TempDir::new().unwrap();
+    let process = Process::start(data.path(), &[]);
+    let mut eve = Raw::open(process.addr, "eve").await;
+    eve.write(&frame(FIN | CLOSE, &1000_u16.to_be_bytes())).await;
+    eve.expects_close(1000).await;
+    let before = worked_by(&process);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let worked = worked_by(&process).saturating_sub(before);
+    assert!(worked < Duration::from_millis(250), "{worked:?} of processor time in a second");
+}
+
 /// Three times what the kernel buffers of one socket that nobody reads, in messages.
 fn more_than_the_kernel_holds() -> usize {
     let limits = fs::read_to_string("/proc/sys/net/ipv4/tcp_wmem").unwrap_or_default();
@@ -167,6 +183,14 @@ fn resident(process: &Process) -> usize {
 /// What the process has read so far, in bytes, from wherever.
 fn read_by(process: &Process) -> usize {
     figure(&format!("/proc/{}/io", process.id()), "rchar:")
+}
+
+/// The processor time that the process has used so far.
+fn worked_by(process: &Process) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    let schedules = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap());
+    let nanos = schedules.map(|schedule| schedule.split_whitespace().next().unwrap().parse::<u64>().unwrap());
+    Duration::from_nanos(nanos.sum())
 }
 
 fn figure(path: &str, name: &str) -> usize {

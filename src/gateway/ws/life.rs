@@ -60,6 +60,8 @@ struct Ending {
     /// What is said in the close frame; without one it has none.
     code: Option<u16>,
     said: bool,
+    /// All that was said has gone out, and the socket knows that nothing more will come.
+    finished: bool,
     patience: Pin<Box<Sleep>>,
 }
 
@@ -286,7 +288,7 @@ impl Life {
         if !self.is_ending() {
             self.door.worker.retire(&self.connection);
             let patience = Box::pin(tokio::time::sleep(CLOSE_PATIENCE));
-            self.under_way().ending = Some(Ending { code, said: false, patience });
+            self.under_way().ending = Some(Ending { code, said: false, finished: false, patience });
         }
     }
 
@@ -313,7 +315,12 @@ impl Life {
             connection.say_no_more();
         }
         match connection.pump(&mut door.view.borrow_mut(), door.worker.chat.hub.withholds()) {
-            Pumped::Idle | Pumped::Reads(_) => self.socket.finish(),
+            // Once: the kernel tells of each shutdown as news of the socket, which would be another turn.
+            Pumped::Idle | Pumped::Reads(_) if !ending.finished => {
+                ending.finished = true;
+                self.socket.finish();
+            }
+            Pumped::Idle | Pumped::Reads(_) => {}
             Pumped::Blocked => return Ok(self.socket.is_writable()),
             Pumped::Broken => return Err(Gone),
         }
