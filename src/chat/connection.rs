@@ -26,10 +26,7 @@ use crate::protocol::{CloseCode, Cursor, Epoch, Position, Push, Ref, RoomId, Seq
 pub const OUTBOX_FULL: usize = 64 << 10;
 
 /// Who goes on after so many commands in a row were refused for coming too fast is shown the door.
-const REFUSALS: u16 = 200;
-
-/// After so many sockets a round makes way for other rooms, and for the connections' own turns.
-const SLICE: usize = 256;
+const REFUSALS: u8 = 200;
 
 /// Where bytes leave us.
 pub trait Wire {
@@ -53,7 +50,7 @@ pub struct Connection {
     pub posts_under_way: Cell<u16>,
     waits_for_posts: Cell<bool>,
     /// Commands refused in a row for coming too fast.
-    refusals: Cell<u16>,
+    refusals: Cell<u8>,
     closing: Cell<Option<CloseCode>>,
     /// The last word is in the outbox.
     silent: Cell<bool>,
@@ -588,14 +585,15 @@ impl LocalRoom {
         }
     }
 
-    /// Delivers to the next few readers; true while the round, or the one after it, has more.
-    pub fn deliver_slice(&self, view: &mut View) -> bool {
+    /// Delivers to the next few readers, `most` of them at most. Returns how many it came past; whether the round, or
+    /// the one after it, has more is asked of `is_in_round`.
+    pub fn deliver_slice(&self, view: &mut View, most: usize) -> usize {
         let start = self.round.get().unwrap_or(0);
         let readers = self.readers.borrow();
-        let end = readers.len().min(start + SLICE);
+        let end = readers.len().min(start + most);
         let Some(position) = self.room.position() else {
             self.round.set(None);
-            return false;
+            return 0;
         };
         view.clear();
         let (mut events, mut reached) = (0, 0);
@@ -609,6 +607,10 @@ impl LocalRoom {
         tracing::debug!(room = %self.room.id, head = position.head, readers = reached, events, "delivered");
         let more = end < readers.len();
         self.round.set(if more || self.again.replace(false) { Some(if more { end } else { 0 }) } else { None });
+        end.saturating_sub(start)
+    }
+
+    pub fn is_in_round(&self) -> bool {
         self.round.get().is_some()
     }
 

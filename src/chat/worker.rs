@@ -23,6 +23,8 @@ use crate::store::{Span, Watch};
 /// What a reader that catches up reads from the store at once.
 const PAGE_EVENTS: usize = 512;
 const PAGE_BYTES: usize = 64 << 10;
+/// After so many sockets the rounds make way for the connections' own turns, and a large room's for other rooms.
+const SLICE: usize = 256;
 /// Rooms kept live for those who only post.
 const KEPT: usize = 64;
 
@@ -394,11 +396,15 @@ impl Worker {
         }
     }
 
-    /// Delivers to the next few readers of the room whose turn it is; false where no room has anything to deliver.
+    /// Delivers to the next few readers, of as many rooms as these take; false where no room has anything to deliver.
     fn deliver_slice(&self) -> bool {
-        let Some(local) = self.rounds.borrow_mut().pop_front() else { return false };
-        if local.deliver_slice(&mut self.view.borrow_mut()) {
-            self.rounds.borrow_mut().push_back(local);
+        let mut left = SLICE;
+        while left > 0 {
+            let Some(local) = self.rounds.borrow_mut().pop_front() else { return false };
+            left -= local.deliver_slice(&mut self.view.borrow_mut(), left);
+            if local.is_in_round() {
+                self.rounds.borrow_mut().push_back(local);
+            }
         }
         !self.rounds.borrow().is_empty()
     }

@@ -126,7 +126,9 @@ impl Play {
         self.wires.iter().for_each(|wire| wire.forget());
         let before = heap::here();
         assert!(self.local.begin_round());
-        while self.local.deliver_slice(&mut self.view) {}
+        while self.local.is_in_round() {
+            self.local.deliver_slice(&mut self.view, 256);
+        }
         let taken = heap::here() - before;
         let first = &self.wires[0];
         for wire in &self.wires {
