@@ -1,66 +1,61 @@
 //! A set of things that are found by an id which they carry, for the tables that have an entry for every connection: a
 //! map would hold each id once more. It knows nothing of what it holds.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 
-use hashbrown::{Equivalent, HashSet};
+use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::{Entry, HashTable};
 
 /// Something that carries its id, which never changes.
 pub trait Identified {
-    type Id: Hash + Eq;
+    type Id: Copy + Eq + Hash;
 
     fn id(&self) -> Self::Id;
 }
 
-pub struct ById<T: Identified>(HashSet<Carrier<T>>);
-
-struct Carrier<T>(T);
-
-#[derive(Hash)]
-struct Key<Id>(Id);
+pub struct ById<T: Identified> {
+    things: HashTable<T>,
+    hasher: DefaultHashBuilder,
+}
 
 impl<T: Identified> ById<T> {
     pub fn get(&self, id: T::Id) -> Option<&T> {
-        self.0.get(&Key(id)).map(|carrier| &carrier.0)
+        self.things.find(self.hasher.hash_one(id), |thing| thing.id() == id)
+    }
+
+    pub fn get_mut(&mut self, id: T::Id) -> Option<&mut T> {
+        self.things.find_mut(self.hasher.hash_one(id), |thing| thing.id() == id)
     }
 
     /// Takes the place of what carries the same id.
     pub fn insert(&mut self, thing: T) {
-        self.0.replace(Carrier(thing));
+        let (hasher, id) = (&self.hasher, thing.id());
+        match self.things.entry(hasher.hash_one(id), |other| other.id() == id, |other| hasher.hash_one(other.id())) {
+            Entry::Occupied(mut place) => *place.get_mut() = thing,
+            Entry::Vacant(place) => {
+                place.insert(thing);
+            }
+        }
     }
 
     pub fn remove(&mut self, id: T::Id) {
-        self.0.remove(&Key(id));
+        if let Ok(place) = self.things.find_entry(self.hasher.hash_one(id), |thing| thing.id() == id) {
+            place.remove();
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.things.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|carrier| &carrier.0)
+        self.things.iter()
     }
 }
 
 impl<T: Identified> Default for ById<T> {
     fn default() -> Self {
-        Self(HashSet::default())
-    }
-}
-
-impl<T: Identified> Hash for Carrier<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Key(self.0.id()).hash(state);
-    }
-}
-
-impl<T: Identified> PartialEq for Carrier<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl<T: Identified> Eq for Carrier<T> {}
-
-impl<T: Identified> Equivalent<Carrier<T>> for Key<T::Id> {
-    fn equivalent(&self, carrier: &Carrier<T>) -> bool {
-        self.0 == carrier.0.id()
+        Self { things: HashTable::new(), hasher: DefaultHashBuilder::default() }
     }
 }
 
@@ -83,7 +78,8 @@ mod tests {
         things.insert((2, 'b'));
         things.insert((1, 'c'));
         assert_eq!((things.get(1), things.get(2), things.get(3)), (Some(&(1, 'c')), Some(&(2, 'b')), None));
+        *things.get_mut(2).unwrap() = (2, 'd');
         things.remove(1);
-        assert_eq!(things.iter().collect::<Vec<_>>(), [&(2, 'b')]);
+        assert_eq!((things.iter().collect::<Vec<_>>(), things.is_empty()), (vec![&(2, 'd')], false));
     }
 }

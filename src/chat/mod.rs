@@ -4,7 +4,7 @@
 pub mod account;
 pub mod auth;
 pub mod avatar;
-mod by_id;
+pub mod by_id;
 pub mod connection;
 pub mod hub;
 pub mod limit;

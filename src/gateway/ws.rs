@@ -8,7 +8,7 @@ mod life;
 mod socket;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +26,7 @@ use tokio::net::TcpStream;
 use self::life::{Life, Outcome};
 use self::socket::Socket;
 use crate::chat::auth::Admission;
+use crate::chat::by_id::ById;
 use crate::chat::connection::{Connection, Nudges};
 use crate::chat::tail::View;
 use crate::chat::user::{ConnectionId, Link, next_connection};
@@ -47,8 +48,8 @@ const SLICE: usize = 256;
 /// What all WebSocket connections of one worker share.
 pub struct Door {
     worker: Rc<Worker>,
-    /// By the number under which the kernel tells of their sockets. Boxed, for the table has free places.
-    lives: RefCell<HashMap<ConnectionId, Box<Life>>>,
+    /// The kernel tells of their sockets under their connections' ids. Boxed, for the table has free places.
+    lives: RefCell<ById<Box<Life>>>,
     poll: RefCell<Poll>,
     /// Tells the runtime, which waits for everything else, that `poll` has something to tell.
     kernel: AsyncFd<OwnedFd>,
@@ -135,7 +136,7 @@ impl Door {
                 connection.close(CloseCode::GoingAway);
             }
         }
-        self.lives.borrow_mut().insert(id, Box::new(life));
+        self.lives.borrow_mut().insert(Box::new(life));
         connection.nudge();
         Ok(())
     }
@@ -172,7 +173,7 @@ impl Door {
             }
             for event in events.iter() {
                 let id = event.token().0 as ConnectionId;
-                if let Some(life) = lives.get_mut(&id) {
+                if let Some(life) = lives.get_mut(id) {
                     life.socket.hears(event);
                     life.queue(&mut ready);
                 }
@@ -182,7 +183,7 @@ impl Door {
             }
         }
         for id in self.nudges.take() {
-            if let Some(life) = lives.get_mut(&id) {
+            if let Some(life) = lives.get_mut(id) {
                 life.queue(&mut ready);
             }
         }
@@ -192,14 +193,14 @@ impl Door {
         for _ in 0..SLICE {
             let Some(id) = self.ready.borrow_mut().pop_front() else { return };
             let mut lives = self.lives.borrow_mut();
-            let Some(life) = lives.get_mut(&id) else { continue };
+            let Some(life) = lives.get_mut(id) else { continue };
             life.queued = false;
             // A fault in one connection's affairs ends that connection.
             match catch_unwind(AssertUnwindSafe(|| life.turns())) {
                 Ok(Outcome::Waits) => {}
                 Ok(Outcome::HasMore) => life.queue(&mut self.ready.borrow_mut()),
                 Ok(Outcome::Over) | Err(_) => {
-                    lives.remove(&id);
+                    lives.remove(id);
                 }
             }
         }
@@ -217,7 +218,7 @@ impl Door {
         loop {
             ticks.tick().await;
             self.clock.set(self.clock.get().wrapping_add(1));
-            for life in self.lives.borrow().values() {
+            for life in self.lives.borrow().iter() {
                 self.check_pulse(&life.socket, &life.connection);
             }
         }

@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 use super::Door;
 use super::socket::Socket;
 use crate::chat::auth::NameClaim;
+use crate::chat::by_id::Identified;
 use crate::chat::connection::{Connection, Nudges, OUTBOX_FULL, Pumped};
 use crate::chat::limit::Permit;
 use crate::chat::user::ConnectionId;
@@ -43,6 +44,14 @@ pub struct Life {
     /// Both are let go of with the life.
     _claim: Option<NameClaim>,
     _permit: Permit,
+}
+
+impl Identified for Box<Life> {
+    type Id = ConnectionId;
+
+    fn id(&self) -> ConnectionId {
+        self.connection.id
+    }
 }
 
 #[derive(Default)]

@@ -58,7 +58,7 @@ impl Database {
     pub fn reader(&self) -> Result<Connection, Fatal> {
         self.further(OpenFlags::SQLITE_OPEN_READ_ONLY, |db| {
             // What is read twice stands in the system's cache: a larger one here was no faster, and is kept for ever.
-            db.pragma_update(None, "cache_size", -256)?;
+            db.pragma_update(None, "cache_size", -128)?;
             db.pragma_update(None, "mmap_size", 0)
         })
     }
