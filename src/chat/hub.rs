@@ -145,7 +145,7 @@ struct Due {
 }
 
 /// How long what was committed waits at most for what is being committed.
-const COMMIT_PATIENCE: Duration = Duration::from_millis(2);
+const COMMIT_PATIENCE: Duration = Duration::from_millis(6);
 /// How often joined rooms' unread counts are told at most.
 const STIRRED_EVERY: Duration = Duration::from_secs(1);
 
