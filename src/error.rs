@@ -44,7 +44,7 @@ pub enum Error {
     RateLimited { retry_after_ms: u64 },
     #[error("the cursor does not fit this room's log; start from a fresh page")]
     Reset(Position),
-    #[error("not stored: {0}")]
+    #[error("unavailable: {0}")]
     Unavailable(&'static str),
     #[error("it may or may not be stored; send the same txn_id again to find out")]
     UnknownOutcome,
