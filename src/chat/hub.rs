@@ -144,7 +144,8 @@ struct Due {
     of_room: HashMap<RoomId, Instant>,
 }
 
-/// How long what was committed waits at most for what is being committed.
+/// How long what was committed waits at most for what is being committed: as long as a slow disk's commits take under
+/// load, or nearly all of the waits would be in vain.
 const COMMIT_PATIENCE: Duration = Duration::from_millis(6);
 /// How often joined rooms' unread counts are told at most.
 const STIRRED_EVERY: Duration = Duration::from_secs(1);

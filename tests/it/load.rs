@@ -138,14 +138,16 @@ async fn a_page_costs_the_same_in_a_room_with_a_long_past() {
 #[tokio::test]
 async fn whoever_says_goodbye_and_does_not_hang_up_keeps_nobody_busy() {
     let data = TempDir::new().unwrap();
-    let process = Process::start(data.path(), &[]);
+    let process = Process::start(data.path(), &["--heartbeat", "400ms"]);
+    let mut bob = Call::new(process.addr).name("bob").await;
     let mut eve = Raw::open(process.addr, "eve").await;
     eve.write(&frame(FIN | CLOSE, &1000_u16.to_be_bytes())).await;
     eve.expects_close(1000).await;
     let before = worked_by(&process);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Bob's pings are the clock: three heartbeats of the time that she is waited for.
+    bob.is_pinged(3).await;
     let worked = worked_by(&process).saturating_sub(before);
-    assert!(worked < Duration::from_millis(250), "{worked:?} of processor time in a second");
+    assert!(worked < Duration::from_millis(200), "{worked:?} of processor time");
 }
 
 /// Three times what the kernel buffers of one socket that nobody reads, in messages.

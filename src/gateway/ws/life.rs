@@ -324,12 +324,12 @@ impl Life {
             connection.say_no_more();
         }
         match connection.pump(&mut door.view.borrow_mut(), door.worker.chat.hub.withholds()) {
-            // Once: the kernel tells of each shutdown as news of the socket, which would be another turn.
-            Pumped::Idle | Pumped::Reads(_) if !ending.finished => {
-                ending.finished = true;
-                self.socket.finish();
+            Pumped::Idle | Pumped::Reads(_) => {
+                // Once: the kernel tells of each shutdown as news of the socket, which would be another turn.
+                if !std::mem::replace(&mut ending.finished, true) {
+                    self.socket.finish();
+                }
             }
-            Pumped::Idle | Pumped::Reads(_) => {}
             Pumped::Blocked => return Ok(self.socket.is_writable()),
             Pumped::Broken => return Err(Gone),
         }
