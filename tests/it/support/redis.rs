@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,9 +95,9 @@ impl RedisServer {
         assert_eq!(self.ask(command), "OK", "{command:?}");
     }
 
-    /// Asks again and again, until it says that.
+    /// Asks again and again, until it says that. Who is made a replica hangs up on everybody: then it is asked anew.
     pub fn until(&self, what: &str, command: &[&str], says: impl Fn(&str) -> bool) {
-        until(what, || says(&self.ask(command)));
+        until(what, || answer(self.port, command).is_ok_and(|answer| says(&answer)));
     }
 
     fn signal(&self, name: &str) {
@@ -194,10 +194,16 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 fn ask(port: u16, command: &[&str]) -> String {
+    answer(port, command).unwrap_or_else(|output| panic!("{command:?}: {output:?}"))
+}
+
+fn answer(port: u16, command: &[&str]) -> Result<String, Output> {
     let output = Command::new("redis-cli").arg("-p").arg(port.to_string()).args(command).output();
     let output = output.expect("there is a redis-cli");
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("it prints UTF-8").trim_end().to_owned()
+    if !output.status.success() {
+        return Err(output);
+    }
+    Ok(String::from_utf8(output.stdout).expect("it prints UTF-8").trim_end().to_owned())
 }
 
 fn on_a_free_port(mut launch: impl FnMut(u16) -> Option<Child>) -> (u16, Child) {
